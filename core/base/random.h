@@ -7,8 +7,9 @@
 #ifndef CORE_BASE_RANDOM_H
 #define CORE_BASE_RANDOM_H
 
+#include <graft/philox.h>
+
 #include <stddef.h>
-#include <stdint.h>
 
 /* What a stream is for; part of its key, so streams never meet. */
 enum random_purpose {
@@ -28,12 +29,6 @@ struct random_key random_key(uint64_t seed, enum random_purpose purpose, uint32_
 
 /* Four 32-bit words for one counter. */
 void random_words(struct random_key key, const uint32_t counter[4], uint32_t out[4]);
-
-/* Uniform in [0, 1) with 24 bits. */
-static inline float random_unit(uint32_t word)
-{
-    return (float)(word >> 8) * 0x1p-24f;
-}
 
 /* A permutation of 0..n-1 (Fisher-Yates over one stream); `order` has n places. */
 void random_permutation(struct random_key key, uint32_t epoch, uint32_t *order, size_t n);

@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import shutil
+import warnings
 import zlib
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 import common
 
@@ -49,12 +51,12 @@ QV, ALL = ["q_proj", "v_proj"], "all-linear"
 # Old and new spellings of the RoPE settings are both used on purpose.
 CASES = {
     "llama": {
-        "config": config(LLAMA, "llama", 32, 64, 2, 4, 2, 96, True, rope_theta=10000.0,
+        "config": config(LLAMA, "llama", 32, 40, 2, 4, 2, 64, True, rope_theta=10000.0,
                          rope_scaling=None, attention_bias=False, mlp_bias=False),
         "lora": {"target_modules": QV}, "gguf": True},
     "llama_rslora": {
         "base": "llama",
-        "lora": {"target_modules": ["q_proj", "v_proj", "o_proj", "down_proj"], "use_rslora": True,
+        "lora": {"target_modules": ["q_proj", "v_proj", "down_proj"], "use_rslora": True,
                  "rank_pattern": {r"layers\.1\.self_attn\.q_proj": 2, "down_proj": 6},
                  "alpha_pattern": {r"^model\.layers\.0\.self_attn\.v_proj": 3,
                                    r".*\.1\.mlp\.down_proj": 16}}},
@@ -116,7 +118,7 @@ def random_weights(name, cfg):
         if bias:
             put(key + ".bias", (rows,), 0.2)
 
-    put("model.embed_tokens.weight", (V, C), 0.7)
+    put("model.embed_tokens.weight", (V, C), 0.2)
     for i in range(cfg["num_hidden_layers"]):
         p = f"model.layers.{i}."
         put(p + "input_layernorm.weight", (C,), 0.2, 1.0)
@@ -133,7 +135,7 @@ def random_weights(name, cfg):
         linear(p + "mlp.down_proj", C, I, mlp_bias)
     put("model.norm.weight", (C,), 0.2, 1.0)
     if not cfg["tie_word_embeddings"]:
-        linear("lm_head", V, C, False, 2.0)
+        linear("lm_head", V, C, False, 0.8)
     return w
 
 
@@ -188,10 +190,10 @@ def write_gguf(path, cfg, weights):
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("gpt-2")
     letters = [chr(c) for c in range(0x21, 0x7F)]
-    tokens = (["<unk>", "<s>", "</s>", "ab"] + letters)[:V]
+    tokens = (["<unk>", "<s>", "</s>", "01"] + letters)[:V]  # a stand-in: no text is encoded
     w.add_token_list(tokens)
-    w.add_token_types([3, 3, 3] + [1] * (len(tokens) - 3))
-    w.add_token_merges(["a b"])
+    w.add_token_types([2, 3, 3] + [1] * (V - 3))
+    w.add_token_merges(["0 1"])
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
     w.add_add_bos_token(False)
@@ -222,7 +224,7 @@ def make_rows(name, V):
             n = 24
         masked = int(rng.integers(1, max(2, n // 2)))
         ids = rng.integers(3, V, n)
-        often = rng.random(n) < 0.8
+        often = rng.random(n) < 0.9
         ids = np.where((np.arange(n) >= masked) & often, rng.choice(common_tokens, n), ids)
         labels = np.where(np.arange(n) >= masked, ids, -100)
         if n > 12 and r % 3 == 1:  # a second turn: a masked stretch inside
@@ -372,6 +374,8 @@ def main():
     parser.add_argument("cases", nargs="*", help="cases to make (all)")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
     for name in args.cases or CASES:
         make_case(name, CASES[name], args.out)
     common.write_versions()

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the host gives a backend. A plugin never calls exit, abort, printf or getenv, starts no
+ * thread and installs no signal handler: it has these instead.
+ */
+#ifndef GRAFT_HOST_H
+#define GRAFT_HOST_H
+
+#include <graft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* task(argument, index, thread): thread < thread_count. */
+typedef void graft_task(void *argument, uint32_t index, uint32_t thread);
+
+struct graft_host {
+    uint32_t struct_size;
+    void *context; /* first argument of every function here */
+
+    /* NULL when refused. Any thread. Aligned for any type. */
+    void *(*alloc)(void *context, size_t size);
+    void (*release)(void *context, void *memory);
+
+    /* One line, without its end. Any thread but a task's. */
+    void (*log)(void *context, const char *line);
+
+    /* The text that belongs to the failing status which the plugin is about to return:
+     * what was found, what is allowed, what to change. Same thread as the call. */
+    void (*error)(void *context, const char *text);
+
+    /* Runs task for every index below `tasks` on the one pool and returns when all are done.
+     * Only from a call that the host made into the plugin; never from a task. Cut work by shapes,
+     * not by thread_count, or results will depend on the number of threads. */
+    uint32_t thread_count;
+    void (*parallel)(void *context, uint32_t tasks, graft_task *task, void *argument);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
