@@ -55,8 +55,10 @@ enum graft_status hash_file_hex(const char *path, char hex[HASH_HEX_SIZE], struc
         if (n < chunk) break;
     }
     enum graft_status status = GRAFT_OK;
-    if (ferror(file)) status = error_errno(e, "cannot read", path);
-    else hash_end_hex(&h, hex);
+    if (ferror(file))
+        status = error_errno(e, "cannot read", path);
+    else
+        hash_end_hex(&h, hex);
     fclose(file);
     return status;
 }

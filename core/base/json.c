@@ -10,8 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum graft_status json_read_bytes(const char *bytes, size_t length, json_t **value,
-                                  struct error *e)
+enum graft_status json_read_bytes(const char *bytes, size_t length, json_t **value, struct error *e)
 {
     json_error_t fault;
     json_t *read = json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
@@ -54,10 +53,14 @@ void json_write_string(struct str *out, const char *bytes, size_t length)
     str_putc(out, '"');
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)bytes[i];
-        if (c == '"' || c == '\\') str_printf(out, "\\%c", c);
-        else if (c == '\n') str_puts(out, "\\n");
-        else if (c < 0x20 || c == 0x7F) str_printf(out, "\\u%04x", c);
-        else str_putc(out, (char)c);
+        if (c == '"' || c == '\\')
+            str_printf(out, "\\%c", c);
+        else if (c == '\n')
+            str_puts(out, "\\n");
+        else if (c < 0x20 || c == 0x7F)
+            str_printf(out, "\\u%04x", c);
+        else
+            str_putc(out, (char)c);
     }
     str_putc(out, '"');
 }

@@ -28,8 +28,9 @@ from transformers.utils import logging
 import common
 
 STEPS, ROWS = 20, 4
+FORWARD_STEPS = 2  # steps whose losses a forward-only case has
 TRAINING = {
-    "steps": STEPS, "rows_per_step": ROWS, "learning_rate": 5e-3, "lr_scheduler_type": "cosine",
+    "rows_per_step": ROWS, "learning_rate": 5e-3, "lr_scheduler_type": "cosine",
     "warmup_steps": 3, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
     "weight_decay": 0.01, "max_grad_norm": 1.0,
 }
@@ -51,7 +52,7 @@ QV, ALL = ["q_proj", "v_proj"], "all-linear"
 # Old and new spellings of the RoPE settings are both used on purpose.
 CASES = {
     "llama": {
-        "config": config(LLAMA, "llama", 32, 40, 2, 4, 2, 64, True, rope_theta=10000.0,
+        "config": config(LLAMA, "llama", 32, 36, 2, 4, 2, 64, True, rope_theta=10000.0,
                          rope_scaling=None, attention_bias=False, mlp_bias=False),
         "lora": {"target_modules": QV}, "gguf": True},
     "llama_rslora": {
@@ -214,12 +215,12 @@ def write_gguf(path, cfg, weights):
     w.close()
 
 
-def make_rows(name, V):
-    """STEPS * ROWS rows of 5..24 tokens; the trained tokens are few and so can be learned."""
+def make_rows(name, V, steps=STEPS):
+    """steps * ROWS rows of 5..24 tokens; the trained tokens are few and so can be learned."""
     rng, rows = rng_of(name, "rows"), []
     common_tokens = rng.choice(np.arange(3, V), 6, replace=False)
-    for r in range(STEPS * ROWS):
-        n = 18 if r == 0 else int(min(rng.integers(5, 25), rng.integers(5, 25)))
+    for r in range(steps * ROWS):
+        n = 18 if r == 0 else int(rng.integers(5, 25, 3).min())
         if r % 29 == 5:
             n = 24
         masked = int(rng.integers(1, max(2, n // 2)))
@@ -269,7 +270,7 @@ def row_loss(model, ids, labels):
 
 
 def learning_rate(k):
-    t, W, T = k, TRAINING["warmup_steps"], TRAINING["steps"]
+    t, W, T = k, TRAINING["warmup_steps"], STEPS
     if t < W:
         return TRAINING["learning_rate"] * t / W
     return TRAINING["learning_rate"] * max(0.0, 0.5 * (1 + math.cos(math.pi * (t - W) / (T - W))))
@@ -288,7 +289,7 @@ def run(base, adapter, rows, dtype, forward_only=False):
         trace["logits"] = model(input_ids=torch.tensor(rows[0][0][None].astype(np.int64))).logits[0]
     if forward_only:
         trace["losses"] = torch.stack([sum_losses(model, rows[s * ROWS:(s + 1) * ROWS])
-                                       for s in range(STEPS)])
+                                       for s in range(len(rows) // ROWS)])
         return trace
     params = adapter_parameters(model)
     optimizer = torch.optim.AdamW(params.values(), lr=1.0, betas=(0.9, 0.999),
@@ -340,13 +341,14 @@ def make_case(name, spec, out):
         if spec.get("gguf"):
             write_gguf(folder / "model.gguf", cfg, weights)
     cfg = CASES[spec.get("base", name)]["config"]
-    rows = make_rows(name, cfg["vocab_size"])
+    only = spec.get("forward_only", False)
+    steps = FORWARD_STEPS if only else STEPS
+    rows = make_rows(name, cfg["vocab_size"], steps)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32,
                                                  attn_implementation="eager")
     base_path = "../.." + f"/{base.name}" if base != folder else ".."
     make_adapter(name, model, spec["lora"], base_path, folder / "adapter")
 
-    only = spec.get("forward_only", False)
     trace = run(base, folder / "adapter", rows, torch.float32, only)
     exact = run(base, folder / "adapter", rows, torch.float64, only)
     arrays = {k: v.to(torch.float32).contiguous().numpy() for k, v in trace.items()}
@@ -359,7 +361,7 @@ def make_case(name, spec, out):
     settings = {
         "base": "." if base == folder else f"../{base.name}", "adapter": "adapter",
         "gguf": "model.gguf" if spec.get("gguf") else None, "forward_only": only,
-        "rows": len(rows), **TRAINING,
+        **TRAINING, "steps": steps,
         "float64_difference": {k: float(f"{v:.2g}") for k, v in noise.items() if v is not None}}
     common.write_json(folder / "trace.json", settings, indent=2)
     grads = [float(np.abs(v).max()) for k, v in arrays.items() if k.startswith("grad.")]

@@ -100,7 +100,6 @@ def families(smollm2):
         ("qwen3", trl("qwen3"), None, "<|im_end|>"),
         ("llama-3", trl("llama3"), *llama3),
         ("llama-3.1", trl("llama3_1"), *llama3),
-        ("llama-3.2", trl("llama3_2"), *llama3),
         ("llama-2", LLAMA2, "<s>", "</s>"),
         ("mistral-v0.2", MISTRAL_V02, "<s>", "</s>"),
         ("mistral-v3", MISTRAL_V3, "<s>", "</s>"),

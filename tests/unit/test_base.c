@@ -51,9 +51,9 @@ static void test_utf8(void **state)
     char out[4];
     (void)state;
     assert_int_equal(utf8_check("a\xC3\xA9\xF0\x9F\x99\x82", 7), 7);
-    assert_int_equal(utf8_check("ab\xC0\xAF", 4), 2);     /* overlong */
-    assert_int_equal(utf8_check("\xED\xA0\x80", 3), 0);   /* surrogate */
-    assert_int_equal(utf8_check("\xE2\x82", 2), 0);       /* cut */
+    assert_int_equal(utf8_check("ab\xC0\xAF", 4), 2);   /* overlong */
+    assert_int_equal(utf8_check("\xED\xA0\x80", 3), 0); /* surrogate */
+    assert_int_equal(utf8_check("\xE2\x82", 2), 0);     /* cut */
     assert_int_equal(utf8_encode(0x1F642, out), 4);
     assert_int_equal(utf8_decode(out, 4), 0x1F642);
     assert_int_equal(utf8_decode("\xC3\xA9", 2), 0xE9);

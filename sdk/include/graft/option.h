@@ -18,20 +18,21 @@ enum graft_option_type {
     GRAFT_OPTION_INT = 2,    /* int64_t in [min, max] */
     GRAFT_OPTION_FLOAT = 3,  /* double in [min, max] */
     GRAFT_OPTION_STRING = 4, /* const char *, never NULL */
-    GRAFT_OPTION_CHOICE = 5  /* int32_t, index into choices; YAML true and false match "true", "false" */
+    GRAFT_OPTION_CHOICE =
+        5 /* int32_t, index into choices; YAML true and false match "true", "false" */
 };
 
 /* One key. Arrays of options carry a stride, so later versions may append members here. */
 struct graft_option {
-    const char *key;            /* spelled as in PEFT or torch where they have it */
-    int32_t type;               /* enum graft_option_type */
-    uint32_t offset;            /* of the member in the plugin's options struct */
-    const char *fallback;       /* the default as a recipe would write it; NULL: the key is required */
-    double min, max;            /* INT and FLOAT; both 0: no bounds */
+    const char *key;      /* spelled as in PEFT or torch where they have it */
+    int32_t type;         /* enum graft_option_type */
+    uint32_t offset;      /* of the member in the plugin's options struct */
+    const char *fallback; /* the default as a recipe would write it; NULL: the key is required */
+    double min, max;      /* INT and FLOAT; both 0: no bounds */
     const char *const *choices; /* CHOICE: ends with NULL */
-    const char *pattern;        /* a second key, a mapping from site pattern to value, that overrides
-                                   this one per site (PEFT's rank_pattern); NULL: none */
-    const char *help;           /* one line */
+    const char *pattern; /* a second key, a mapping from site pattern to value, that overrides
+                            this one per site (PEFT's rank_pattern); NULL: none */
+    const char *help;    /* one line */
 };
 
 #ifdef __cplusplus

@@ -23,13 +23,13 @@ extern "C" {
  * w[i] = map[code[i]] * a(i / block), a(j) = nested_map[absmax[j]] * nested_absmax[j /
  * nested_block] + offset, in f32. */
 struct graft_nf4 {
-    uint64_t count; /* n */
-    uint32_t block; /* power of two, 32..4096 */
+    uint64_t count;        /* n */
+    uint32_t block;        /* power of two, 32..4096 */
     uint32_t nested_block; /* 256; 0: absmax is plain f32 */
     float offset;
     uint32_t reserved;
     uint64_t codes, absmax, nested_absmax, nested_map, map; /* offsets */
-    uint64_t bytes; /* of the whole buffer */
+    uint64_t bytes;                                         /* of the whole buffer */
 };
 
 #ifdef __cplusplus
