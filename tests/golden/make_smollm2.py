@@ -42,7 +42,8 @@ NAMES = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
 
 def unpermute_rows(x, heads):
     """GGUF `llama` row order (neighbouring pairs) to Hugging Face's (halves)."""
-    return x.reshape(heads, x.shape[0] // heads // 2, 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+    pairs = x.reshape(heads, x.shape[0] // heads // 2, 2, *x.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(x.shape)
 
 
 def read_model(path):
@@ -65,11 +66,14 @@ def read_model(path):
                for t in reader.tensors}
     state = {"model.embed_tokens.weight": tensors.pop("token_embd.weight"),
              "model.norm.weight": tensors.pop("output_norm.weight")}
-    heads = {"self_attn.q_proj": cfg.num_attention_heads, "self_attn.k_proj": cfg.num_key_value_heads}
+    heads = {"self_attn.q_proj": cfg.num_attention_heads,
+             "self_attn.k_proj": cfg.num_key_value_heads}
     for i in range(cfg.num_hidden_layers):
         for hf, name in NAMES.items():
             x = tensors.pop(f"blk.{i}.{name}.weight")
-            state[f"model.layers.{i}.{hf}.weight"] = unpermute_rows(x, heads[hf]) if hf in heads else x
+            if hf in heads:
+                x = unpermute_rows(x, heads[hf])
+            state[f"model.layers.{i}.{hf}.weight"] = x
     assert not tensors, f"left over: {list(tensors)}"
     model = LlamaForCausalLM(cfg).float().eval()
     missing, unexpected = model.load_state_dict(
@@ -81,9 +85,8 @@ def read_model(path):
 
 @torch.no_grad()
 def greedy(model, prompt):
-    """Greedy tokens without a cache of ours: the argmax of each step, stopping after <|im_end|>.
-
-    Also the smallest gap between the best and the second logit: how near the choice was.
+    """The argmax of each step, stopping after <|im_end|>; and the smallest gap between the best
+    and the second logit, which says how near the choice was.
     """
     ids, gap = torch.tensor([prompt]), float("inf")
     out = model(input_ids=ids, use_cache=True)
@@ -133,7 +136,8 @@ def main():
     for row in make_tokens.read_rows(args.data / "bitext-short" / "test.jsonl")[:NLL_ROWS]:
         ids, labels = make_tokens.ids_and_labels(tok, fast, row)
         nll = nll_of_row(model, ids, labels)
-        rows.append({"ids": ids, "first_trained": next(i for i, x in enumerate(labels) if x != -100),
+        first = next(i for i, x in enumerate(labels) if x != -100)
+        rows.append({"ids": ids, "first_trained": first,
                      "nll": [float(f"{x:.7g}") for x in nll]})
         print(f"nll of {len(nll)} tokens: mean {sum(nll) / len(nll):.4f}")
     path = args.out / "smollm2" / "generate.json"
@@ -141,8 +145,8 @@ def main():
 
     def lines(items):
         return ",\n".join(json.dumps(i, ensure_ascii=False, separators=(",", ":")) for i in items)
-    path.write_text('{"generate":[\n' + lines(generated) + '\n],\n"nll":[\n' + lines(rows) + "\n]}\n",
-                    encoding="utf-8")
+    text = '{"generate":[\n' + lines(generated) + '\n],\n"nll":[\n' + lines(rows) + "\n]}\n"
+    path.write_text(text, encoding="utf-8")
     common.write_versions()
 
 

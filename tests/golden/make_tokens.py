@@ -108,7 +108,8 @@ def write_hashes(tok, fast, data, out):
             lines, tokens, trained = [], 0, 0
             for row in read_rows(data / name / f"{split}.jsonl"):
                 ids, labels = ids_and_labels(tok, fast, row)
-                lines.append(common.sha256(common.int32_bytes(ids) + common.int32_bytes(labels))[:8])
+                row_bytes = common.int32_bytes(ids) + common.int32_bytes(labels)
+                lines.append(common.sha256(row_bytes)[:8])
                 tokens, trained = tokens + len(ids), trained + sum(x != -100 for x in labels)
             (out / f"{name}-{split}.hash").write_text("".join(x + "\n" for x in lines))
             print(f"{name}-{split}: {len(lines)} rows, {tokens} tokens, {trained} trained")
@@ -163,7 +164,8 @@ def special(*texts):
 
 
 def with_bos(tok, bos, more=()):
-    template = processors.TemplateProcessing(single=[bos, "$A"], pair=[bos, "$A", f"{bos}:1", "$B:1"],
+    template = processors.TemplateProcessing(single=[bos, "$A"],
+                                             pair=[bos, "$A", f"{bos}:1", "$B:1"],
                                              special_tokens=[(bos, tok.token_to_id(bos))])
     tok.post_processor = processors.Sequence([*more, template]) if more else template
 
@@ -212,6 +214,9 @@ def make_gpt2(texts):
 def make_smollm(texts, chat_template):
     pre = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(True)])
     vocab, merges = train_bpe(texts, pre, 420, alphabet=pre_tokenizers.ByteLevel.alphabet())
+    # Merges that only a pre-tokenizer without Digits could reach.
+    wrong = [("Ġ", "1"), ("1", "2"), ("Ċ", "2"), ("3", "3")]
+    vocab, merges = vocab + [a + b for a, b in wrong], merges + wrong
     head = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tok = Tokenizer(models.BPE(numbered(head + vocab), merges))
     tok.pre_tokenizer, tok.decoder = pre, decoders.ByteLevel()
@@ -290,23 +295,28 @@ TEXTS = [
     "\u3000全角\u3000空格", "a\u2028b\u2029c\u0085d", "\u200bzero\u200bwidth", "\ufeffbom",
     "Hello, we can use", "Hello world! 123", "  multiple   spaces", "Café déjà vu.",
     "I'm don't WE'LL you'Re 'S 's it'S THEY'VE d'", "I\u2019m don\u2019t", "12345 67", "1234567890",
-    "3.14 1,000,000 -5 +7% $9.99", "x1y22z333", "٣٤٥ १२३ ५", "½ ² Ⅷ ① 一二三", "日本語 🙂",
+    "a  1\n\n2", "a b  12", "3.14 1,000,000 -5 +7% $9.99", "x1y22z333", "٣٤٥ १२३ ५",
+    "½ ² Ⅷ ① 一二三", "日本語 🙂",
     "你好，世界！今天是2024年5月17日。", "顾客：这个酒店的电话是多少啊？", "안녕하세요 세계", "สวัสดีชาวโลก",
     "नमस्ते दुनिया", "مرحبا بالعالم، كيف الحال؟", "Привет, мир! Ёж", "ἀρχὴ τοῦ λόγου",
     "e\u0301 A\u030a \u1100\u1161\u11a8 \u0915\u093c", "é Å 각 क़", "\u212b \ufb01 \u2126 ２",
-    "a\u0323\u0307 a\u0307\u0323", "👨‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️", "\U0001f636\u200d\U0001f32b\ufe0f", "𝒳 𐍈 \U0010ffff",
+    "a\u0323\u0307 a\u0307\u0323",
+    "👨‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️", "\U0001f636\u200d\U0001f32b\ufe0f", "𝒳 𐍈 \U0010ffff",
     "def f(x):\n    return x", "for(i=0;i<n;++i){a[i]+=b[i];}", "{\"a\": [1, 2, {\"b\": null}]}",
     "https://example.com/a?b=c&d=%20#e", "user@example.com", "!!!???...---===", "<b>&amp;</b>",
-    "`code` **bold** _it_", "#### 5", "▁x▁ ▁▁", "Ġx Ċ", "aaaaaaaaaaaaaaaaaaaaaaaa", "The the THE tHe",
+    "`code` **bold** _it_", "#### 5", "▁x▁ ▁▁", "Ġx Ċ",
+    "aaaaaaaaaaaaaaaaaaaaaaaa", "The the THE tHe",
     "ſ ß ẞ İ ı ǅ", "\u0001\u001f\u007f\u0080\u009f", "end with space ", "end with newline\n",
     FINGERPRINT,
 ]
 SPECIAL_TEXTS = [
     "<|im_start|>user\nHi<|im_end|>", "x</s>y", "<s>a</s> b</s>", " <s> a", "<|endoftext|>",
     "a<|endoftext|> b", "a <|eot_id|>\n<|begin_of_text|>b", "<think>\nhm\n</think>\n\nyes",
-    "<|im_end|><|im_end|>", "<|im_start", "<unk>x", "<0x41>", "a <mask> b", "a<mask>b", "a  <mask>.",
+    "<|im_end|><|im_end|>", "<|im_start", "<unk>x", "<0x41>", "a <mask> b", "a<mask>b",
+    "a  <mask>.",
 ]
-LONG = [("unbelievable", 250), ("x", 3000), ("7", 300), (" ", 500), ("汉字", 150), ("é\u0301", 100)]
+LONG = [("unbelievable", 250), ("x", 3000), ("7", 300), (" ", 500), ("汉字", 150),
+        ("é\u0301", 100)]
 
 
 def entry(text, ids, ids_special, decoded):
@@ -330,7 +340,8 @@ def vectors(tok, texts=TEXTS + SPECIAL_TEXTS):
     out = []
     for text in texts:
         ids = tok.encode(text, add_special_tokens=False).ids
-        out.append(entry(text, ids, tok.encode(text).ids, tok.decode(ids, skip_special_tokens=False)))
+        decoded = tok.decode(ids, skip_special_tokens=False)
+        out.append(entry(text, ids, tok.encode(text).ids, decoded))
     for part, count in LONG:
         out.append(long_entry(part, count, tok.encode(part * count, add_special_tokens=False).ids))
     return out
@@ -412,9 +423,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=common.REPO / "examples" / "data",
                         help="folder of the datasets (%(default)s)")
-    parser.add_argument("--smollm2", type=Path, required=True, help="SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--smollm2", type=Path, required=True,
+                        help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--stories", type=Path, help="tok512.model of stories260K",
-                        default=common.REPO / "examples" / "models" / "stories260K" / "tok512.model")
+                        default=common.REPO / "examples/models/stories260K/tok512.model")
     parser.add_argument("--out", type=Path, default=common.DATA)
     parser.add_argument("--no-hashes", action="store_true", help="leave the dataset hashes alone")
     args = parser.parse_args()

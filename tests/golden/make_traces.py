@@ -52,7 +52,7 @@ QV, ALL = ["q_proj", "v_proj"], "all-linear"
 # Old and new spellings of the RoPE settings are both used on purpose.
 CASES = {
     "llama": {
-        "config": config(LLAMA, "llama", 32, 36, 2, 4, 2, 64, True, rope_theta=10000.0,
+        "config": config(LLAMA, "llama", 32, 32, 2, 4, 2, 64, True, rope_theta=10000.0,
                          rope_scaling=None, attention_bias=False, mlp_bias=False),
         "lora": {"target_modules": QV}, "gguf": True},
     "llama_rslora": {
@@ -75,7 +75,7 @@ CASES = {
                          attention_bias=False, mlp_bias=True),
         "lora": {"target_modules": QV}},
     "linear": {
-        "config": config(LLAMA, "llama", 16, 24, 1, 2, 1, 48, True, rope_theta=10000.0,
+        "config": config(LLAMA, "llama", 16, 12, 1, 2, 1, 48, True, rope_theta=10000.0,
                          rope_scaling={"type": "linear", "factor": 3.0},
                          attention_bias=False, mlp_bias=False),
         "lora": {"target_modules": ["q_proj"]}, "forward_only": True},
@@ -85,12 +85,12 @@ CASES = {
                          max_window_layers=0),
         "lora": {"target_modules": ALL}, "gguf": True},
     "qwen3": {
-        "config": config("Qwen3ForCausalLM", "qwen3", 16, 24, 2, 2, 1, 48, True, head_dim=16,
+        "config": config("Qwen3ForCausalLM", "qwen3", 16, 20, 2, 2, 1, 48, True, head_dim=16,
                          rope_parameters={"rope_type": "default", "rope_theta": 1000000.0},
                          attention_bias=False, use_sliding_window=False, sliding_window=None),
         "lora": {"target_modules": QV}},
     "mistral": {
-        "config": config("MistralForCausalLM", "mistral", 16, 24, 2, 4, 2, 48, False, head_dim=8,
+        "config": config("MistralForCausalLM", "mistral", 16, 20, 2, 4, 2, 48, False, head_dim=8,
                          rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
                          sliding_window=6),
         "lora": {"target_modules": QV}},
@@ -142,7 +142,8 @@ def random_weights(name, cfg):
 
 def permute_rows(x, heads):
     """Hugging Face row order (halves) to GGUF `llama` order (neighbouring pairs)."""
-    return x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+    halves = x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:])
+    return halves.swapaxes(1, 2).reshape(x.shape)
 
 
 GGUF_NAMES = [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"),
@@ -278,7 +279,8 @@ def learning_rate(k):
 
 def load(base, adapter, dtype):
     model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation="eager")
-    model = PeftModel.from_pretrained(model, adapter, is_trainable=True, autocast_adapter_dtype=False)
+    model = PeftModel.from_pretrained(model, adapter, is_trainable=True,
+                                      autocast_adapter_dtype=False)
     return model.to(dtype).eval()  # no dropout anywhere; eval and train mode are the same
 
 
@@ -307,7 +309,8 @@ def run(base, adapter, rows, dtype, forward_only=False):
         losses.append(total / count)
         if step == 0:
             trace.update({f"grad.{k}": p.grad.clone() for k, p in params.items()})
-        norms.append(torch.nn.utils.clip_grad_norm_(params.values(), TRAINING["max_grad_norm"]).item())
+        norm = torch.nn.utils.clip_grad_norm_(params.values(), TRAINING["max_grad_norm"])
+        norms.append(norm.item())
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
         optimizer.step()

@@ -62,7 +62,7 @@ MISTRAL_V3 = """{%- if messages[0]["role"] == "system" %}
 """
 
 MISTRAL_TEKKEN = (MISTRAL_V3.replace('"[INST] "', '"[INST]"').replace("_TOOLS] ", "_TOOLS]")
-                  .replace('" " + message["content"]|trim + eos_token', 'message["content"] + eos_token'))
+                  .replace('" " + message["content"]|trim + eos', 'message["content"] + eos'))
 
 MISTRAL_V7 = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
