@@ -31,12 +31,15 @@ enum graft_op {
     GRAFT_OP_SIGMOID = 10,
     GRAFT_OP_SILU = 11,
     GRAFT_OP_FINITE = 12, /* 1 where a is finite, else 0 */
+    /* elementwise: (a, b), the smaller; has no gradient */
+    GRAFT_OP_MINIMUM = 13,
 
     /* (x) -> shape of x with the axes of the mask made 1 */
     GRAFT_OP_SUM = 20,
-    /* (x) -> params.shape, repeating dimensions of 1 */
+    /* (x) -> params.shape, repeating dimensions of 1 (a live first dimension: the output's) */
     GRAFT_OP_BROADCAST = 21,
-    /* (x) -> params.shape, same count, same memory; a first dimension of live rows stays first */
+    /* (x) -> params.shape, same count; a first dimension of live rows stays first. A view that the
+     * planner makes: never reaches a backend. */
     GRAFT_OP_RESHAPE = 22,
 
     /* (a [M, K], b [K, N]) -> [M, N]; transpose_a: a is [K, M], transpose_b: b is [N, K].

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A graph: nodes in the order they will run, over values of static shape. It is built by the model
+ * and the adapters through the sdk's builder, extended by autodiff, changed by passes, then planned
+ * (plan.h). One thread.
+ */
+#ifndef CORE_GRAPH_GRAPH_H
+#define CORE_GRAPH_GRAPH_H
+
+#include "graph/store.h"
+
+#include <graft/builder.h>
+
+struct graph;
+
+/* What the adapter and optimizer entries of the builder table do; set by whoever calls a plugin.
+ * A NULL entry refuses ("not here"). */
+struct graph_hooks {
+    void *context;
+    graft_value (*param)(void *context, struct graft_builder *b, const struct graft_param_desc *d);
+    graft_value (*base)(void *context, struct graft_builder *b, const void *site, graft_value x);
+    graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
+    graft_value (*state)(void *context, struct graft_builder *b, const void *update,
+                         const char *name, struct graft_shape shape, int32_t dtype, int32_t init);
+    graft_value (*assign)(void *context, struct graft_builder *b, graft_value stored,
+                          graft_value value);
+};
+
+GRAFT_MUST_USE enum graft_status graph_create(struct graph **graph, struct error *e);
+void graph_destroy(struct graph *graph);
+
+/* The builder of this graph: for the sdk's wrappers and for plugins. */
+struct graft_builder *graph_builder(struct graph *graph);
+void graph_set_hooks(struct graph *graph, const struct graph_hooks *hooks); /* NULL: none */
+
+/* What later errors are prefixed with ("model.layers.3.self_attn.q_proj"); "" for none. Copied. */
+void graph_set_place(struct graph *graph, const char *place);
+/* Later nodes belong to this block of the model, for recomputing; -1: to none. */
+void graph_set_block(struct graph *graph, int32_t block);
+
+/* The value of a stored entry before the program runs. The same entry gives the same value. */
+graft_value graph_stored(struct graph *graph, const struct stored *stored);
+/* The entry behind such a value; NULL for others. */
+const struct stored *graph_stored_of(const struct graph *graph, graft_value v);
+
+/* BROADCAST whose first dimension is live. */
+graft_value graph_broadcast(struct graph *graph, graft_value x, struct graft_shape shape,
+                            int32_t rows);
+int32_t graph_rows(const struct graph *graph, graft_value v);
+
+/* The value can be read after a run (plan.h); it keeps its memory to the end. */
+void graph_keep(struct graph *graph, graft_value v);
+
+/* OK, or the first error of the builder. */
+GRAFT_MUST_USE enum graft_status graph_status(const struct graph *graph, struct error *e);
+
+/* Appends the backward pass of a scalar loss [1]: every trained stored entry that it reaches gets
+ * nodes that add into its gradient. */
+void graph_backward(struct graph *graph, graft_value loss);
+/* As graph_backward, but gives the gradient as a value for each of the sources instead of adding it
+ * to stored gradients; 0 where the loss does not depend on it. For checks. */
+void graph_gradients(struct graph *graph, graft_value loss, const graft_value *sources,
+                     size_t count, graft_value *gradients);
+
+/* Drops nodes whose outputs nobody reads. */
+void graph_prune(struct graph *graph);
+/* Gradient checkpointing (Chen et al. 2016): the backward pass recomputes what lies inside a block
+ * from what enters it. Bit-equal, since clones keep their parameters and random keys. */
+void graph_recompute(struct graph *graph);
+
+/* For passes and the planner. Node and value numbers: 0..count-1; a graft_value's id is its value
+ * number + 1. Pointers are valid until the next call that adds. */
+struct graph_value {
+    int32_t dtype, rows;
+    struct graft_shape shape;
+    const struct stored *stored; /* a source, or where an assignment's output lies; else NULL */
+    double constant;             /* when is_constant */
+    uint32_t node, output;       /* the maker; node UINT32_MAX: a source */
+    bool is_constant, differentiable, kept;
+};
+
+struct graph_node {
+    int32_t op;
+    int32_t block;
+    bool backward;
+    uint32_t input_count, output_count;
+    graft_value input[GRAFT_MAX_INPUTS];
+    graft_value output[GRAFT_MAX_OUTPUTS];
+    union graft_params params;
+};
+
+size_t graph_node_count(const struct graph *graph);
+const struct graph_node *graph_node(const struct graph *graph, size_t number);
+size_t graph_value_count(const struct graph *graph);
+const struct graph_value *graph_value(const struct graph *graph, graft_value v);
+
+#endif

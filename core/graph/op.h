@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The op table: what each op is called, how many values it takes and gives, the shapes of its
+ * outputs, and which input's memory its first output may take.
+ */
+#ifndef CORE_GRAPH_OP_H
+#define CORE_GRAPH_OP_H
+
+#include "graph/graph.h"
+
+struct op_shape {
+    struct graft_shape shape;
+    int32_t dtype, rows;
+};
+
+/* Writes the outputs' shapes; false with a text ("[4, 8] and [4, 9] do not fit"). */
+typedef bool op_infer(const struct op_shape *in, const union graft_params *params,
+                      struct op_shape *out, struct error *e);
+
+struct op_info {
+    int32_t op;
+    const char *name;
+    uint32_t inputs_min, inputs_max, outputs;
+    uint32_t in_place; /* bit i: output 0 may lie in input i's memory if shapes are equal */
+    bool writes;       /* changes stored values: never pruned */
+    op_infer *infer;
+};
+
+/* NULL for unknown numbers. */
+const struct op_info *op_info(int32_t op);
+/* "[4, 8]" into `out` of 64 bytes. */
+char *shape_text(struct graft_shape s, char *out);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Order, lifetimes, sharing, placement.
+ *
+ * Values that must lie together (views, outputs that take an input's memory) form one piece. A
+ * piece lives from its first writer to its last reader; pieces are placed largest first, each at
+ * the lowest offset that no piece of an overlapping life occupies.
+ */
+#include "graph/op.h"
+#include "graph/plan_internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct piece {
+    uint32_t parent; /* another piece that it joined; itself: a root */
+    uint32_t first, last;
+    uint64_t bytes, offset;
+    bool placed_here; /* lives in the transient region */
+    bool pinned;      /* kept: lives to the end, never taken in place */
+    bool forward, read_backward;
+};
+
+struct planner {
+    struct graph *graph;
+    const struct graph_node **order;
+    size_t node_count;
+    struct piece *pieces; /* by value number */
+    size_t value_count;
+};
+
+static uint32_t root(struct planner *p, graft_value v)
+{
+    uint32_t i = v.id - 1;
+    while (p->pieces[i].parent != i) i = p->pieces[i].parent;
+    return i;
+}
+
+static bool is_view(int32_t op)
+{
+    return op == GRAFT_OP_RESHAPE || op == GRAFT_OP_DETACH;
+}
+
+/* Assignments go last: everybody reads the value before the step. */
+static void order_nodes(struct planner *p)
+{
+    size_t n = 0;
+    for (int last = 0; last <= 1; last++)
+        for (size_t i = 0; i < p->node_count; i++) {
+            const struct graph_node *node = graph_node(p->graph, i);
+            if ((node->op == GRAFT_OP_ASSIGN) == (last == 1)) p->order[n++] = node;
+        }
+}
+
+static void init_pieces(struct planner *p)
+{
+    for (uint32_t i = 0; i < p->value_count; i++) {
+        const struct graph_value *v = graph_value(p->graph, (graft_value){i + 1});
+        struct piece *piece = &p->pieces[i];
+        piece->parent = i;
+        piece->first = UINT32_MAX;
+        piece->bytes = (dtype_bytes(v->dtype, v->shape) + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT *
+                       PLAN_ALIGNMENT;
+        piece->placed_here = v->stored == NULL && !v->is_constant && v->node != UINT32_MAX;
+        piece->pinned = v->kept;
+    }
+}
+
+static void join_views(struct planner *p)
+{
+    for (size_t i = 0; i < p->node_count; i++) {
+        const struct graph_node *n = p->order[i];
+        if (!is_view(n->op)) continue;
+        uint32_t from = root(p, n->input[0]), to = n->output[0].id - 1;
+        p->pieces[to].parent = from;
+        p->pieces[from].pinned |= p->pieces[to].pinned;
+    }
+}
+
+static void touch(struct planner *p, graft_value v, size_t position, bool backward)
+{
+    struct piece *piece = &p->pieces[root(p, v)];
+    if (piece->first == UINT32_MAX) {
+        piece->first = (uint32_t)position;
+        piece->forward = !backward;
+    }
+    piece->last = (uint32_t)position;
+    piece->read_backward |= backward;
+}
+
+static void find_lifetimes(struct planner *p)
+{
+    for (size_t i = 0; i < p->node_count; i++) {
+        const struct graph_node *n = p->order[i];
+        if (is_view(n->op)) continue;
+        for (uint32_t k = 0; k < n->input_count; k++)
+            if (n->input[k].id != 0) touch(p, n->input[k], i, n->backward);
+        for (uint32_t k = 0; k < n->output_count; k++) touch(p, n->output[k], i, n->backward);
+    }
+    for (size_t i = 0; i < p->value_count; i++)
+        if (p->pieces[i].pinned) p->pieces[i].last = (uint32_t)p->node_count;
+}
+
+/* Lets outputs take the memory of inputs that die there, where the op allows it. */
+static void join_in_place(struct planner *p)
+{
+    for (size_t i = 0; i < p->node_count; i++) {
+        const struct graph_node *n = p->order[i];
+        uint32_t mask = op_info(n->op)->in_place;
+        if (is_view(n->op)) continue;
+        for (uint32_t k = 0; mask >> k != 0 && k < n->input_count; k++) {
+            if (!(mask >> k & 1) || n->input[k].id == 0) continue;
+            uint32_t from = root(p, n->input[k]), to = root(p, n->output[0]);
+            struct piece *a = &p->pieces[from], *b = &p->pieces[to];
+            bool same = a->bytes == b->bytes &&
+                        graft_shape_count(graph_value(p->graph, n->input[k])->shape) ==
+                            graft_shape_count(graph_value(p->graph, n->output[0])->shape);
+            if (from == to || !same || !a->placed_here || !b->placed_here || a->pinned ||
+                a->last != i)
+                continue;
+            b->parent = from;
+            a->last = b->last;
+            a->pinned = b->pinned;
+            a->read_backward |= b->read_backward;
+            break;
+        }
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct piece *x = *(struct piece *const *)a, *y = *(struct piece *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* `placed` is sorted by offset. */
+static uint64_t lowest_offset(struct piece *const *placed, size_t count, const struct piece *piece)
+{
+    uint64_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct piece *other = placed[i];
+        if (other->first > piece->last || other->last < piece->first) continue;
+        if (other->offset >= at + piece->bytes) break;
+        if (other->offset + other->bytes > at) at = other->offset + other->bytes;
+    }
+    return at;
+}
+
+static void insert_by_offset(struct piece **placed, size_t count, struct piece *piece)
+{
+    size_t i = count;
+    while (i > 0 && placed[i - 1]->offset > piece->offset) {
+        placed[i] = placed[i - 1];
+        i--;
+    }
+    placed[i] = piece;
+}
+
+static void place(struct planner *p, struct piece **todo, struct piece **placed,
+                  struct plan_memory *memory)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < p->value_count; i++) {
+        struct piece *piece = &p->pieces[i];
+        if (piece->parent == i && piece->placed_here && piece->first != UINT32_MAX)
+            todo[count++] = piece;
+    }
+    qsort(todo, count, sizeof *todo, larger_first);
+    for (size_t i = 0; i < count; i++) {
+        struct piece *piece = todo[i];
+        piece->offset = lowest_offset(placed, i, piece);
+        insert_by_offset(placed, i, piece);
+        uint64_t end = piece->offset + piece->bytes;
+        if (end > memory->transient) memory->transient = end;
+        if (piece->forward && piece->read_backward) memory->activations += piece->bytes;
+        memory->unshared += piece->bytes;
+    }
+}
+
+static uint32_t tensor_of(struct planner *p, struct plan *plan, const struct graph_node *n,
+                          graft_value v, bool output)
+{
+    if (v.id == 0) return GRAFT_ABSENT;
+    const struct piece *piece = &p->pieces[root(p, v)];
+    bool writes = op_info(n->op)->writes;
+    if (output && !writes && piece->placed_here && piece->first == piece->last && !piece->pinned &&
+        n->output_count > 1)
+        return GRAFT_ABSENT; /* nobody reads this one of several outputs */
+    plan->values[v.id - 1].used = true;
+    return v.id - 1;
+}
+
+static void emit_nodes(struct planner *p, struct plan *plan)
+{
+    for (size_t i = 0; i < p->node_count; i++) {
+        const struct graph_node *n = p->order[i];
+        if (is_view(n->op)) continue;
+        struct graft_node *out = &plan->nodes[plan->node_count++];
+        out->op = n->op;
+        out->params = n->params;
+        out->input_count = n->input_count;
+        out->output_count = n->output_count;
+        for (uint32_t k = 0; k < n->input_count; k++)
+            out->input[k] = tensor_of(p, plan, n, n->input[k], false);
+        for (uint32_t k = 0; k < n->output_count; k++)
+            out->output[k] = tensor_of(p, plan, n, n->output[k], true);
+    }
+    plan->memory.nodes = plan->node_count;
+}
+
+static void emit_values(struct planner *p, struct plan *plan)
+{
+    for (uint32_t i = 0; i < p->value_count; i++) {
+        const struct graph_value *v = graph_value(p->graph, (graft_value){i + 1});
+        uint32_t r = root(p, (graft_value){i + 1});
+        const struct graph_value *home = graph_value(p->graph, (graft_value){r + 1});
+        struct placed_value *out = &plan->values[i];
+        out->dtype = v->dtype;
+        out->rows = v->rows;
+        out->shape = v->shape;
+        out->stored = home->stored;
+        out->place = home->stored != NULL ? PLACE_STORED
+                     : home->is_constant  ? PLACE_CONSTANT
+                                          : PLACE_TRANSIENT;
+        out->offset = p->pieces[r].offset;
+        if (v->is_constant) {
+            out->offset = plan->constant_count * PLAN_ALIGNMENT;
+            plan->constants[plan->constant_count++ * (PLAN_ALIGNMENT / sizeof(float))] =
+                (float)v->constant;
+        }
+    }
+    for (uint32_t i = 0; i < p->value_count; i++) { /* views of constants */
+        uint32_t r = root(p, (graft_value){i + 1});
+        if (plan->values[i].place == PLACE_CONSTANT)
+            plan->values[i].offset = plan->values[r].offset;
+    }
+}
+
+enum graft_status plan_create(struct graph *graph, struct plan **out, struct error *e)
+{
+    graph_prune(graph);
+    enum graft_status status = graph_status(graph, e);
+    if (status != GRAFT_OK) return status;
+    size_t values = graph_value_count(graph), nodes = graph_node_count(graph);
+    struct planner p = {.graph = graph,
+                        .value_count = values,
+                        .node_count = nodes,
+                        .order = mem_zalloc(nodes, sizeof *p.order),
+                        .pieces = mem_zalloc(values, sizeof *p.pieces)};
+    struct plan *plan = mem_zalloc(1, sizeof *plan);
+    struct piece **lists = mem_zalloc(2 * values, sizeof *lists);
+    if (plan != NULL) {
+        plan->value_count = values;
+        plan->values = mem_zalloc(values, sizeof *plan->values);
+        plan->nodes = mem_zalloc(nodes, sizeof *plan->nodes);
+        plan->constants = mem_zalloc(values, PLAN_ALIGNMENT);
+    }
+    if (p.order == NULL || p.pieces == NULL || lists == NULL || plan == NULL ||
+        plan->values == NULL || plan->nodes == NULL || plan->constants == NULL) {
+        plan_destroy(plan);
+        status = error_memory(e, "a plan", values * sizeof *plan->values);
+    } else {
+        order_nodes(&p);
+        init_pieces(&p);
+        join_views(&p);
+        find_lifetimes(&p);
+        join_in_place(&p);
+        place(&p, lists, lists + values, &plan->memory);
+        emit_nodes(&p, plan);
+        emit_values(&p, plan);
+        *out = plan;
+    }
+    mem_free(lists);
+    mem_free(p.order);
+    mem_free(p.pieces);
+    return status;
+}
+
+void plan_destroy(struct plan *plan)
+{
+    if (plan == NULL) return;
+    mem_free(plan->values);
+    mem_free(plan->nodes);
+    mem_free(plan->constants);
+    mem_free(plan);
+}
+
+struct plan_memory plan_memory(const struct plan *plan)
+{
+    return plan->memory;
+}

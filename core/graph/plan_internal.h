@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the planner hands to program.c.
+ */
+#ifndef CORE_GRAPH_PLAN_INTERNAL_H
+#define CORE_GRAPH_PLAN_INTERNAL_H
+
+#include "graph/plan.h"
+
+enum place_kind { PLACE_TRANSIENT, PLACE_STORED, PLACE_CONSTANT };
+
+struct placed_value {
+    int32_t dtype, rows;
+    struct graft_shape shape;
+    enum place_kind place;
+    uint64_t offset; /* TRANSIENT and CONSTANT; STORED: from the entry */
+    const struct stored *stored;
+    bool used;
+};
+
+struct plan {
+    struct placed_value *values; /* by value number */
+    size_t value_count;
+    struct graft_node *nodes; /* tensor numbers are value numbers */
+    size_t node_count;
+    float *constants; /* each 64 bytes apart */
+    size_t constant_count;
+    struct plan_memory memory;
+};
+
+enum { PLAN_ALIGNMENT = 64 };
+
+#endif

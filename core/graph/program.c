@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan turned into what the backend takes: tensors with buffers and offsets, nodes in order.
+ */
+#include "graph/plan_internal.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+struct program {
+    struct backend backend;
+    struct graft_program *compiled;
+    struct graft_buffer *transient, *constants;
+    struct placed_value *values; /* for program_read */
+    size_t value_count;
+    uint64_t scratch;
+};
+
+static enum graft_status failed(const struct backend *backend, int32_t status, struct error *e)
+{
+    if (e != NULL && backend->error != NULL && e != backend->error) *e = *backend->error;
+    if (e != NULL) e->status = (enum graft_status)status;
+    return (enum graft_status)status;
+}
+
+struct tables {
+    struct graft_tensor *tensors;
+    struct graft_buffer **buffers;
+    uint32_t *tensor_of; /* value number to tensor number */
+    size_t tensor_count, buffer_count;
+};
+
+static uint32_t buffer_number(struct tables *t, struct graft_buffer *buffer)
+{
+    for (size_t i = t->buffer_count; i-- > 0;)
+        if (t->buffers[i] == buffer) return (uint32_t)i;
+    t->buffers[t->buffer_count] = buffer;
+    return (uint32_t)t->buffer_count++;
+}
+
+static bool fill_tables(struct tables *t, const struct plan *plan, const struct program *program,
+                        struct error *e)
+{
+    for (size_t i = 0; i < plan->value_count; i++) {
+        const struct placed_value *v = &plan->values[i];
+        if (!v->used) continue;
+        struct graft_buffer *buffer = v->place == PLACE_STORED     ? v->stored->buffer
+                                      : v->place == PLACE_CONSTANT ? program->constants
+                                                                   : program->transient;
+        if (buffer == NULL) {
+            error_set(e, GRAFT_E_FAILED, "%s has no memory on the device yet",
+                      v->stored != NULL ? v->stored->name : "a value");
+            return false;
+        }
+        t->tensor_of[i] = (uint32_t)t->tensor_count;
+        t->tensors[t->tensor_count++] = (struct graft_tensor){
+            .dtype = v->dtype,
+            .rows = v->rows,
+            .shape = v->shape,
+            .buffer = buffer_number(t, buffer),
+            .offset = v->place == PLACE_STORED ? v->stored->offset : v->offset};
+    }
+    return true;
+}
+
+static void renumber(uint32_t *numbers, uint32_t count, const struct tables *t)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (numbers[i] != GRAFT_ABSENT) numbers[i] = t->tensor_of[numbers[i]];
+}
+
+static enum graft_status compile(const struct plan *plan, struct program *program, struct error *e)
+{
+    struct tables t = {.tensors = mem_zalloc(plan->value_count, sizeof *t.tensors),
+                       .buffers = mem_zalloc(plan->value_count + 1, sizeof *t.buffers),
+                       .tensor_of = mem_zalloc(plan->value_count, sizeof *t.tensor_of)};
+    struct graft_node *nodes = mem_zalloc(plan->node_count, sizeof *nodes);
+    enum graft_status status = GRAFT_OK;
+    if (t.tensors == NULL || t.buffers == NULL || t.tensor_of == NULL || nodes == NULL) {
+        status = error_memory(e, "a program", plan->value_count * sizeof *t.tensors);
+    } else if (!fill_tables(&t, plan, program, e)) {
+        status = GRAFT_E_FAILED;
+    } else {
+        memcpy(nodes, plan->nodes, plan->node_count * sizeof *nodes);
+        for (size_t i = 0; i < plan->node_count; i++) {
+            renumber(nodes[i].input, nodes[i].input_count, &t);
+            renumber(nodes[i].output, nodes[i].output_count, &t);
+        }
+        struct graft_program_desc desc = {.struct_size = sizeof desc,
+                                          .tensor_stride = sizeof(struct graft_tensor),
+                                          .node_stride = sizeof(struct graft_node),
+                                          .tensor_count = (uint32_t)t.tensor_count,
+                                          .node_count = (uint32_t)plan->node_count,
+                                          .buffer_count = (uint32_t)t.buffer_count,
+                                          .tensors = t.tensors,
+                                          .nodes = nodes,
+                                          .buffers = t.buffers};
+        int32_t result = program->backend.api->program_create(
+            program->backend.device, &desc, &program->compiled, &program->scratch);
+        if (result != GRAFT_OK) status = failed(&program->backend, result, e);
+    }
+    mem_free(nodes);
+    mem_free(t.tensors);
+    mem_free(t.buffers);
+    mem_free(t.tensor_of);
+    return status;
+}
+
+static enum graft_status upload_constants(const struct plan *plan, struct program *program,
+                                          struct error *e)
+{
+    uint64_t bytes = (uint64_t)plan->constant_count * PLAN_ALIGNMENT;
+    if (bytes == 0) return GRAFT_OK;
+    const struct backend *b = &program->backend;
+    int32_t status = b->api->buffer_create(b->device, bytes, &program->constants);
+    if (status == GRAFT_OK)
+        status = b->api->buffer_write(program->constants, 0, plan->constants, bytes);
+    return status == GRAFT_OK ? GRAFT_OK : failed(b, status, e);
+}
+
+enum graft_status program_create(const struct plan *plan, const struct backend *backend,
+                                 struct graft_buffer *transient, struct program **out,
+                                 struct error *e)
+{
+    struct program *program = mem_zalloc(1, sizeof *program);
+    if (program == NULL) return error_memory(e, "a program", sizeof *program);
+    program->backend = *backend;
+    program->transient = transient;
+    program->value_count = plan->value_count;
+    program->values = mem_alloc(plan->value_count * sizeof *program->values);
+    enum graft_status status = GRAFT_OK;
+    if (program->values == NULL) {
+        status = error_memory(e, "a program", plan->value_count * sizeof *program->values);
+    } else {
+        memcpy(program->values, plan->values, plan->value_count * sizeof *program->values);
+        status = upload_constants(plan, program, e);
+    }
+    if (status == GRAFT_OK) status = compile(plan, program, e);
+    if (status != GRAFT_OK) {
+        program_destroy(program);
+        return status;
+    }
+    *out = program;
+    return GRAFT_OK;
+}
+
+void program_destroy(struct program *program)
+{
+    if (program == NULL) return;
+    if (program->compiled != NULL) program->backend.api->program_destroy(program->compiled);
+    if (program->constants != NULL) program->backend.api->buffer_destroy(program->constants);
+    mem_free(program->values);
+    mem_free(program);
+}
+
+uint64_t program_scratch(const struct program *program)
+{
+    return program->scratch;
+}
+
+enum graft_status program_run(struct program *program, const int64_t live[GRAFT_ROWS_KINDS],
+                              struct error *e)
+{
+    struct graft_run run = {.struct_size = sizeof run};
+    memcpy(run.live, live, sizeof run.live);
+    int32_t status = program->backend.api->program_run(program->compiled, &run);
+    return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
+}
+
+enum graft_status program_read(struct program *program, graft_value v, void *to, uint64_t bytes,
+                               struct error *e)
+{
+    const struct placed_value *value = &program->values[v.id - 1];
+    struct graft_buffer *buffer = value->place == PLACE_STORED     ? value->stored->buffer
+                                  : value->place == PLACE_CONSTANT ? program->constants
+                                                                   : program->transient;
+    uint64_t offset = value->place == PLACE_STORED ? value->stored->offset : value->offset;
+    int32_t status = program->backend.api->buffer_read(buffer, offset, to, bytes);
+    return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
+}
