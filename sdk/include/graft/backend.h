@@ -31,6 +31,7 @@ struct graft_device_info {
     uint64_t memory; /* bytes the device may use; 0: unknown */
     char name[128];  /* "AMD EPYC, 2 threads, AVX2, OpenBLAS 0.3.21" */
     char note[256];
+    double gflops; /* rough f32 rate: `backend: auto` takes the largest; 0: unknown */
 };
 
 /* One placed value. Weights of any type; NF4: the struct graft_nf4 buffer of quant.h. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Adapters on a model: calls the plugins at their sites, keeps their parameters in the store, draws
+ * their initial values, and reads and writes them as PEFT folders.
+ */
+#ifndef CORE_ADAPT_ADAPT_H
+#define CORE_ADAPT_ADAPT_H
+
+#include "model/model.h"
+#include "recipe/settings.h"
+
+struct adapt;
+
+/* Matches targets, calls every plugin once at every site and registers its parameters in `store`.
+ * `adapters` and `model` outlive it. Errors are prefixed with the adapter's place in the recipe. */
+GRAFT_MUST_USE enum graft_status adapt_create(const struct settings_adapter *adapters, size_t count,
+                                              const struct model *model, struct store *store,
+                                              uint64_t seed, struct adapt **adapt, struct error *e);
+void adapt_destroy(struct adapt *adapt);
+
+/* What dropout needs to know of a training program: which row, token and step a number belongs to
+ * (ops.h, DROPOUT). Without `training`, dropout is the identity. */
+struct adapt_mode {
+    bool training;
+    graft_value row, token, step;
+};
+
+/* Sets the graph's hooks and gives the wrap for the model; valid until adapt_end. One graph at a
+ * time. */
+struct model_wrap adapt_begin(struct adapt *adapt, struct graph *graph,
+                              const struct adapt_mode *mode);
+void adapt_end(struct adapt *adapt);
+
+bool adapt_wraps_head(const struct adapt *adapt);
+int64_t adapt_parameters(const struct adapt *adapt); /* trained numbers */
+size_t adapt_sites(const struct adapt *adapt);       /* wrapped ones, all adapters together */
+
+/* Draws every parameter from the seed, then lets `init_from` folders replace them. After
+ * store_allocate(STORE_ADAPTER). */
+GRAFT_MUST_USE enum graft_status adapt_init(struct adapt *adapt, const struct backend *backend,
+                                            struct error *e);
+/* Reads adapter `index`'s parameters from a PEFT folder: every key must be there with its shape and
+ * no other. */
+GRAFT_MUST_USE enum graft_status adapt_load(struct adapt *adapt, size_t index, const char *folder,
+                                            const struct backend *backend, struct error *e);
+/* Writes adapter_config.json and adapter_model.safetensors into an existing folder, each whole or
+ * not at all. `passport` goes into the metadata. Byte-equal for equal parameters. */
+GRAFT_MUST_USE enum graft_status adapt_save(struct adapt *adapt, size_t index, const char *folder,
+                                            const char *base_name, const struct backend *backend,
+                                            struct error *e);
+
+/* The recipe's adapter section that an adapter_config.json stands for; texts live in `arena`. Free
+ * with option_values_destroy(adapter->options). */
+GRAFT_MUST_USE enum graft_status adapt_read_config(const char *folder, struct arena *arena,
+                                                   struct settings_adapter *adapter,
+                                                   struct error *e);
+
+#endif

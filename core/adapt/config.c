@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * adapter_config.json to the settings that a recipe's adapter section would give. A key that would
+ * change the arithmetic and is not known is refused; keys that say "off" are passed over.
+ */
+#include "adapt/internal.h"
+
+#include "base/json.h"
+#include "file/paths.h"
+
+#include <string.h>
+
+struct reader {
+    struct arena *arena;
+    const char *path;
+    struct error *e;
+};
+
+/* Keys that describe the file and change no arithmetic here, whatever they hold. */
+static const char *const informational[] = {
+    "peft_type",      "task_type",     "base_model_name_or_path", "revision",     "peft_version",
+    "inference_mode", "megatron_core", "qalora_group_size",       "auto_mapping", "runtime_config"};
+
+static const char *const host_keys[] = {"target_modules", "exclude_modules", "layers_to_transform",
+                                        "layers_pattern"};
+
+static bool among(const char *key, const char *const *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(key, keys[i]) == 0) return true;
+    return false;
+}
+
+static bool says_off(const char *key, const json_t *value)
+{
+    if (json_is_null(value) || json_is_false(value)) return true;
+    if (json_is_object(value)) return json_object_size(value) == 0;
+    if (json_is_array(value)) return json_array_size(value) == 0;
+    return strcmp(key, "bias") == 0 && json_is_string(value) &&
+           strcmp(json_string_value(value), "none") == 0;
+}
+
+static bool plugin_has(const struct plugin *plugin, const char *key)
+{
+    for (size_t i = 0; i < plugin->option_count; i++)
+        if (strcmp(plugin->options[i].key, key) == 0 ||
+            (plugin->options[i].pattern != NULL && strcmp(plugin->options[i].pattern, key) == 0))
+            return true;
+    return false;
+}
+
+static bool to_input(const struct reader *r, const char *key, const json_t *value,
+                     struct option_input *in)
+{
+    *in = (struct option_input){.key = key, .place = r->path};
+    switch (json_typeof(value)) {
+    case JSON_NULL: in->type = OPTION_INPUT_NULL; return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        in->type = OPTION_INPUT_BOOL;
+        in->b = json_is_true(value);
+        return true;
+    case JSON_INTEGER:
+        in->type = OPTION_INPUT_INT;
+        in->i = json_integer_value(value);
+        return true;
+    case JSON_REAL:
+        in->type = OPTION_INPUT_FLOAT;
+        in->f = json_real_value(value);
+        return true;
+    case JSON_STRING:
+        in->type = OPTION_INPUT_STRING;
+        in->s = json_string_value(value);
+        return true;
+    case JSON_ARRAY:
+    case JSON_OBJECT: break;
+    }
+    bool map = json_is_object(value);
+    size_t count = map ? json_object_size(value) : json_array_size(value);
+    struct option_input *items = arena_alloc(r->arena, count, sizeof *items);
+    if (items == NULL) return false;
+    in->type = map ? OPTION_INPUT_MAP : OPTION_INPUT_LIST;
+    in->items = items;
+    if (!map) {
+        for (; in->count < count; in->count++)
+            if (!to_input(r, NULL, json_array_get(value, in->count), &items[in->count]))
+                return false;
+        return true;
+    }
+    json_t *object = (json_t *)(uintptr_t)value; /* jansson's iterators want it so */
+    for (void *it = json_object_iter(object); it != NULL; it = json_object_iter_next(object, it))
+        if (!to_input(r, json_object_iter_key(it), json_object_iter_value(it), &items[in->count++]))
+            return false;
+    return true;
+}
+
+static enum graft_status read_options(const struct reader *r, json_t *config,
+                                      struct settings_adapter *a)
+{
+    size_t count = 0;
+    struct option_input *inputs = arena_alloc(r->arena, json_object_size(config), sizeof *inputs);
+    if (inputs == NULL) return error_memory(r->e, "the adapter's options", 0);
+    for (void *it = json_object_iter(config); it != NULL; it = json_object_iter_next(config, it)) {
+        const char *key = json_object_iter_key(it);
+        const json_t *value = json_object_iter_value(it);
+        if (plugin_has(a->plugin, key)) {
+            if (!to_input(r, key, value, &inputs[count++]))
+                return error_memory(r->e, "the adapter's options", 0);
+        } else if (!says_off(key, value) && !among(key, host_keys, 4) &&
+                   !among(key, informational, sizeof informational / sizeof informational[0])) {
+            return error_set(r->e, GRAFT_E_UNSUPPORTED,
+                             "%s: %s is set; the %s of this version does not know it", r->path, key,
+                             a->method);
+        }
+    }
+    struct option_request request = {
+        .plugin = a->plugin, .path = "adapter", .place = r->path, .inputs = inputs, .count = count};
+    return option_values_create(&request, &a->options, r->e);
+}
+
+static enum graft_status read_names(const struct reader *r, const json_t *value, struct names *out)
+{
+    size_t count = json_array_size(value);
+    out->items = arena_alloc(r->arena, count, sizeof *out->items);
+    if (out->items == NULL) return error_memory(r->e, "names", count);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        if (text == NULL)
+            return error_set(r->e, GRAFT_E_INVALID, "%s: a list of names holds something else",
+                             r->path);
+        if ((out->items[i] = arena_strdup(r->arena, text)) == NULL)
+            return error_memory(r->e, "names", count);
+    }
+    out->count = count;
+    return GRAFT_OK;
+}
+
+static enum graft_status read_targets(const struct reader *r, const json_t *value,
+                                      struct targets *out)
+{
+    if (json_is_array(value)) return read_names(r, value, &out->names);
+    if (!json_is_string(value)) return GRAFT_OK;
+    out->pattern = arena_strdup(r->arena, json_string_value(value));
+    return out->pattern != NULL ? GRAFT_OK : error_memory(r->e, "a pattern", 0);
+}
+
+static enum graft_status read_layers(const struct reader *r, const json_t *value,
+                                     struct numbers *out)
+{
+    size_t count = json_is_array(value) ? json_array_size(value) : json_is_integer(value);
+    out->items = arena_alloc(r->arena, count, sizeof *out->items);
+    if (out->items == NULL) return error_memory(r->e, "layers", count);
+    for (size_t i = 0; i < count; i++)
+        out->items[i] = json_integer_value(json_is_array(value) ? json_array_get(value, i) : value);
+    out->count = count;
+    return GRAFT_OK;
+}
+
+/* The plugin whose peft_type this is. Plugins are named as PEFT's type in small letters. */
+static enum graft_status find_plugin(const struct reader *r, const json_t *config,
+                                     struct settings_adapter *a)
+{
+    const char *type = json_string_value(json_object_get(config, "peft_type"));
+    if (type == NULL)
+        return error_set(r->e, GRAFT_E_INVALID, "%s: peft_type is missing; this is no PEFT adapter",
+                         r->path);
+    char *name = arena_strdup(r->arena, type);
+    if (name == NULL) return error_memory(r->e, "a name", 0);
+    for (char *c = name; *c != '\0'; c++)
+        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+    a->method = name;
+    enum graft_status status = plugin_load(GRAFT_PLUGIN_ADAPTER, name, ".", &a->plugin, r->e);
+    if (status != GRAFT_OK) error_place(r->e, "%s: peft_type %s", r->path, type);
+    return status;
+}
+
+enum graft_status adapt_read_config(const char *folder, struct arena *arena,
+                                    struct settings_adapter *out, struct error *e)
+{
+    json_t *config = NULL;
+    struct settings_adapter a = {0};
+    struct reader r = {.arena = arena, .e = e};
+    char *path = path_join(folder, "adapter_config.json");
+    r.path = path != NULL ? arena_strdup(arena, path) : NULL;
+    mem_free(path);
+    if (r.path == NULL) return error_memory(e, "a path", strlen(folder));
+    enum graft_status status = json_read_file(r.path, 1 << 20, &config, e);
+    if (status == GRAFT_E_IO) status = e->status = GRAFT_E_INVALID;
+    if (status == GRAFT_OK) status = find_plugin(&r, config, &a);
+    if (status == GRAFT_OK) status = read_options(&r, config, &a);
+    if (status == GRAFT_OK)
+        status = read_targets(&r, json_object_get(config, "target_modules"), &a.target_modules);
+    if (status == GRAFT_OK)
+        status = read_targets(&r, json_object_get(config, "exclude_modules"), &a.exclude_modules);
+    if (status == GRAFT_OK)
+        status =
+            read_layers(&r, json_object_get(config, "layers_to_transform"), &a.layers_to_transform);
+    if (status == GRAFT_OK && json_is_array(json_object_get(config, "layers_pattern")))
+        status = read_names(&r, json_object_get(config, "layers_pattern"), &a.layers_pattern);
+    json_decref(config);
+    if (status != GRAFT_OK) {
+        option_values_destroy(a.options);
+        return status;
+    }
+    *out = a;
+    return GRAFT_OK;
+}

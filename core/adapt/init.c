@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Initial values: draws that depend on the seed, the adapter's place and the parameter's name only.
+ */
+#include "adapt/internal.h"
+
+#include "base/random.h"
+
+#include <math.h>
+
+/* Four uniforms in (0, 1) for numbers 4n..4n+3. */
+static void draw4(struct random_key key, uint64_t n, double out[4])
+{
+    uint32_t words[4];
+    random_words(key, (uint32_t[4]){(uint32_t)n, (uint32_t)(n >> 32), 0, 0}, words);
+    for (int i = 0; i < 4; i++) out[i] = ((double)words[i] + 0.5) * 0x1p-32;
+}
+
+static void fill_uniform(struct random_key key, double bound, float *out, int64_t count)
+{
+    double u[4] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        if (i % 4 == 0) draw4(key, (uint64_t)i / 4, u);
+        out[i] = (float)((2.0 * u[i % 4] - 1.0) * bound);
+    }
+}
+
+/* Box and Muller 1958: two uniforms give two normals. */
+static void fill_normal(struct random_key key, double deviation, float *out, int64_t count)
+{
+    const double turn = 6.283185307179586;
+    double u[4] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        if (i % 4 == 0) draw4(key, (uint64_t)i / 4, u);
+        double radius = sqrt(-2.0 * log(u[i % 4 / 2 * 2])), angle = turn * u[i % 4 / 2 * 2 + 1];
+        out[i] = (float)(deviation * radius * (i % 2 == 0 ? cos(angle) : sin(angle)));
+    }
+}
+
+static void fill_constant(double value, float *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) out[i] = (float)value;
+}
+
+static void fill(const struct adapt *a, const struct parameter *p, float *out, int64_t count)
+{
+    struct random_key key = random_key(a->seed, RANDOM_INIT, (uint32_t)p->adapter, p->key, 0);
+    const struct graft_shape *shape = &p->stored->shape;
+    switch (p->init) {
+    case GRAFT_INIT_ONES: fill_constant(1.0, out, count); break;
+    case GRAFT_INIT_CONSTANT: fill_constant(p->scale, out, count); break;
+    case GRAFT_INIT_NORMAL: fill_normal(key, p->scale, out, count); break;
+    case GRAFT_INIT_UNIFORM: fill_uniform(key, p->scale, out, count); break;
+    case GRAFT_INIT_KAIMING_UNIFORM:
+        fill_uniform(key, 1.0 / sqrt((double)shape->dim[shape->rank - 1]), out, count);
+        break;
+    default: fill_constant(0.0, out, count); break;
+    }
+}
+
+enum graft_status adapt_init(struct adapt *a, const struct backend *backend, struct error *e)
+{
+    for (size_t i = 0; i < a->parameter_count; i++) {
+        const struct parameter *p = &a->parameters[i];
+        float *values = mem_alloc(p->stored->bytes);
+        if (values == NULL) return error_memory(e, p->key, p->stored->bytes);
+        fill(a, p, values, graft_shape_count(p->stored->shape));
+        enum graft_status status = stored_write(p->stored, backend, values, p->stored->bytes, e);
+        mem_free(values);
+        if (status != GRAFT_OK) return status;
+    }
+    for (size_t i = 0; i < a->layer_count; i++) {
+        const char *folder = a->layers[i].settings->init_from;
+        if (folder == NULL) continue;
+        enum graft_status status = adapt_load(a, i, folder, backend, e);
+        if (status != GRAFT_OK) {
+            error_place(e, "adapter.init_from");
+            return status;
+        }
+    }
+    return GRAFT_OK;
+}

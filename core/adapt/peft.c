@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * PEFT's folder: adapter_config.json (indent 2, sorted keys) and adapter_model.safetensors with the
+ * keys "base_model.model." SITE "." NAME.
+ */
+#include "adapt/internal.h"
+
+#include "base/json.h"
+#include "file/atomic.h"
+#include "file/paths.h"
+#include "file/safetensors.h"
+
+#include <string.h>
+
+static const char prefix[] = "base_model.model.";
+
+/* Writing */
+
+static int put(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value);
+}
+
+static json_t *names_json(const struct names *names)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < names->count; i++)
+        json_array_append_new(list, json_string(names->items[i]));
+    return list;
+}
+
+static json_t *targets_json(const struct targets *t)
+{
+    if (t->pattern != NULL) return json_string(t->pattern);
+    return t->names.count != 0 ? names_json(&t->names) : json_null();
+}
+
+static json_t *numbers_json(const struct numbers *numbers)
+{
+    if (numbers->count == 0) return json_null();
+    json_t *list = json_array();
+    for (size_t i = 0; i < numbers->count; i++)
+        json_array_append_new(list, json_integer(numbers->items[i]));
+    return list;
+}
+
+/* The names that were matched, in full where no list was given. */
+static json_t *default_targets(void)
+{
+    return json_pack("[s, s]", "q_proj", "v_proj");
+}
+
+static json_t *config_json(const struct adapt *a, size_t index, const char *base_name)
+{
+    const struct settings_adapter *s = a->layers[index].settings;
+    const struct graft_adapter *functions = a->layers[index].functions;
+    json_t *config = option_values_json(s->options);
+    if (config == NULL) return NULL;
+    bool targets_given = s->target_modules.pattern != NULL || s->target_modules.names.count != 0;
+    put(config, "peft_type", json_string(functions->peft_type));
+    put(config, "task_type", json_string("CAUSAL_LM"));
+    put(config, "base_model_name_or_path", json_string(base_name));
+    put(config, "inference_mode", json_true());
+    put(config, "bias", json_string("none"));
+    put(config, "target_modules",
+        targets_given ? targets_json(&s->target_modules) : default_targets());
+    put(config, "exclude_modules", targets_json(&s->exclude_modules));
+    put(config, "layers_to_transform", numbers_json(&s->layers_to_transform));
+    put(config, "layers_pattern",
+        s->layers_pattern.count != 0 ? names_json(&s->layers_pattern) : json_null());
+    for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++) {
+        json_t *value = NULL;
+        if (json_read_bytes(f->json, strlen(f->json), &value, NULL) == GRAFT_OK)
+            put(config, f->key, value);
+    }
+    return config;
+}
+
+static enum graft_status write_config(const struct adapt *a, size_t index, const char *folder,
+                                      const char *base_name, struct error *e)
+{
+    struct str text = {0};
+    json_t *config = config_json(a, index, base_name);
+    char *path = path_join(folder, "adapter_config.json");
+    enum graft_status status = GRAFT_OK;
+    if (config != NULL) json_write(&text, config, 2, true);
+    str_putc(&text, '\n');
+    if (config == NULL || path == NULL || text.failed)
+        status = error_memory(e, "adapter_config.json", text.length);
+    else
+        status = atomic_write_file(path, text.data, text.length, e);
+    json_decref(config);
+    str_free(&text);
+    mem_free(path);
+    return status;
+}
+
+struct tensors {
+    struct arena arena;
+    struct tensor_view *views;
+    size_t count;
+};
+
+static enum graft_status read_parameters(const struct adapt *a, size_t index,
+                                         const struct backend *backend, struct tensors *t,
+                                         struct error *e)
+{
+    t->views = arena_alloc(&t->arena, a->parameter_count, sizeof *t->views);
+    if (t->views == NULL) return error_memory(e, "the adapter's tensors", a->parameter_count);
+    for (size_t i = 0; i < a->parameter_count; i++) {
+        const struct parameter *p = &a->parameters[i];
+        if (p->adapter != index || p->unsaved) continue;
+        void *data = arena_alloc(&t->arena, p->stored->bytes, 1);
+        const char *name = arena_format(&t->arena, "%s%s", prefix, p->key);
+        if (data == NULL || name == NULL) return error_memory(e, p->key, p->stored->bytes);
+        enum graft_status status = stored_read(p->stored, backend, data, p->stored->bytes, e);
+        if (status != GRAFT_OK) return status;
+        t->views[t->count++] = (struct tensor_view){.name = name,
+                                                    .dtype = GRAFT_DTYPE_F32,
+                                                    .shape = p->stored->shape,
+                                                    .data = data,
+                                                    .bytes = p->stored->bytes};
+    }
+    return GRAFT_OK;
+}
+
+enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
+                             const char *base_name, const struct backend *backend, struct error *e)
+{
+    static const struct safetensors_pair metadata[] = {{"format", "pt"}};
+    struct tensors t = {{0}, NULL, 0};
+    char *path = path_join(folder, "adapter_model.safetensors");
+    enum graft_status status = path != NULL ? GRAFT_OK : error_memory(e, "a path", strlen(folder));
+    if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
+    if (status == GRAFT_OK) status = read_parameters(a, index, backend, &t, e);
+    if (status == GRAFT_OK) status = safetensors_write(path, t.views, t.count, metadata, 1, e);
+    mem_free(path);
+    arena_free(&t.arena);
+    return status;
+}
+
+/* Reading */
+
+static enum graft_status load_parameter(const struct parameter *p, const struct safetensors *file,
+                                        const struct backend *backend, struct error *e)
+{
+    char *name = mem_format("%s%s", prefix, p->key);
+    if (name == NULL) return error_memory(e, p->key, 0);
+    const struct tensor_view *view = safetensors_find(file, name);
+    enum graft_status status = GRAFT_OK;
+    if (view == NULL)
+        status = error_set(e, GRAFT_E_INVALID, "%s is missing", name);
+    else if (view->dtype != GRAFT_DTYPE_F32)
+        status = error_set(e, GRAFT_E_INVALID, "%s is %s; F32 is read", name, view->type_name);
+    else if (memcmp(view->shape.dim, p->stored->shape.dim, sizeof view->shape.dim) != 0)
+        status =
+            error_set(e, GRAFT_E_INVALID, "%s is [%lld, %lld]; this recipe makes it [%lld, %lld]",
+                      name, (long long)view->shape.dim[0], (long long)view->shape.dim[1],
+                      (long long)p->stored->shape.dim[0], (long long)p->stored->shape.dim[1]);
+    else
+        status = stored_write(p->stored, backend, view->data, view->bytes, e);
+    mem_free(name);
+    return status;
+}
+
+static enum graft_status refuse_others(const struct adapt *a, size_t index,
+                                       const struct safetensors *file, struct error *e)
+{
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        const char *name = safetensors_tensor(file, i)->name;
+        bool known = false;
+        for (size_t k = 0; k < a->parameter_count && !known; k++)
+            known = a->parameters[k].adapter == index && !a->parameters[k].unsaved &&
+                    strncmp(name, prefix, sizeof prefix - 1) == 0 &&
+                    strcmp(name + sizeof prefix - 1, a->parameters[k].key) == 0;
+        if (!known)
+            return error_set(e, GRAFT_E_INVALID,
+                             "%s is in the file and not in the adapter that the recipe makes",
+                             name);
+    }
+    return GRAFT_OK;
+}
+
+enum graft_status adapt_load(struct adapt *a, size_t index, const char *folder,
+                             const struct backend *backend, struct error *e)
+{
+    struct safetensors *file = NULL;
+    char *path = path_join(folder, "adapter_model.safetensors");
+    if (path == NULL) return error_memory(e, "a path", strlen(folder));
+    enum graft_status status = safetensors_open(path, &file, e);
+    if (status == GRAFT_OK) {
+        status = refuse_others(a, index, file, e);
+        for (size_t i = 0; i < a->parameter_count && status == GRAFT_OK; i++)
+            if (a->parameters[i].adapter == index && !a->parameters[i].unsaved)
+                status = load_parameter(&a->parameters[i], file, backend, e);
+        if (status != GRAFT_OK) error_place(e, "%s", path);
+    }
+    safetensors_close(file);
+    mem_free(path);
+    return status;
+}

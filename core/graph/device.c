@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening a backend, and the host services it lives on.
+ */
+#include "graph/device.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/threads.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct device {
+    const struct plugin *plugin;
+    struct thread_pool *pool;
+    struct graft_host host;
+    struct graft_device_info info;
+    struct error error; /* what the backend said last */
+    struct backend backend;
+};
+
+static void *host_alloc(void *context, size_t size)
+{
+    (void)context;
+    return mem_alloc(size);
+}
+
+static void host_release(void *context, void *memory)
+{
+    (void)context;
+    mem_free(memory);
+}
+
+static void host_log(void *context, const char *line)
+{
+    const struct device *d = context;
+    log_info("%s: %s", d->plugin->name, line);
+}
+
+static void host_error(void *context, const char *text)
+{
+    struct device *d = context;
+    error_set(&d->error, GRAFT_E_FAILED, "%s: %s", d->plugin->name, text);
+}
+
+static void host_parallel(void *context, uint32_t tasks, graft_task *task, void *argument)
+{
+    struct device *d = context;
+    thread_pool_run(d->pool, tasks, task, argument);
+}
+
+static const struct graft_backend *functions(const struct device *d)
+{
+    return d->plugin->functions;
+}
+
+static bool read_info(struct device *d, uint32_t index, struct graft_device_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->struct_size = sizeof *info;
+    return functions(d)->device_info(&d->host, index, info) != 0;
+}
+
+static enum graft_status create(const struct plugin *plugin, uint32_t threads, struct device **out,
+                                struct error *e)
+{
+    struct device *d = mem_zalloc(1, sizeof *d);
+    if (d == NULL) return error_memory(e, "a device", sizeof *d);
+    d->plugin = plugin;
+    enum graft_status status = thread_pool_create(threads, &d->pool, e);
+    if (status != GRAFT_OK) {
+        mem_free(d);
+        return status;
+    }
+    d->host = (struct graft_host){.struct_size = sizeof d->host,
+                                  .context = d,
+                                  .alloc = host_alloc,
+                                  .release = host_release,
+                                  .log = host_log,
+                                  .error = host_error,
+                                  .thread_count = thread_pool_size(d->pool),
+                                  .parallel = host_parallel};
+    *out = d;
+    return GRAFT_OK;
+}
+
+static enum graft_status open_index(struct device *d, uint32_t index, struct error *e)
+{
+    uint32_t count = functions(d)->device_count(&d->host);
+    if (index >= count)
+        return error_set(e, GRAFT_E_INVALID, "backend.device: %u: %s has %u device%s", index,
+                         d->plugin->name, count, count == 1 ? "" : "s");
+    if (!read_info(d, index, &d->info) || !d->info.usable)
+        return error_set(e, GRAFT_E_UNSUPPORTED, "backend %s, device %u cannot be used: %.255s",
+                         d->plugin->name, index, d->info.note);
+    d->backend.api = functions(d);
+    d->backend.error = &d->error;
+    int32_t status = functions(d)->open(&d->host, index, &d->backend.device);
+    if (status == GRAFT_OK) return GRAFT_OK;
+    return error_set(e, (enum graft_status)status, "%s", d->error.text);
+}
+
+/* The plugin whose best device says it is fastest; its number in *index. */
+static enum graft_status choose(const struct plugin **plugin, uint32_t *index, struct error *e)
+{
+    struct plugin_list *list = NULL;
+    double best = -1;
+    enum graft_status status = plugin_list_create(&list, e);
+    if (status != GRAFT_OK) return status;
+    for (size_t i = 0; i < list->count && status == GRAFT_OK; i++) {
+        struct device *d = NULL;
+        struct graft_device_info info;
+        if (list->items[i].plugin == NULL || list->items[i].plugin->kind != GRAFT_PLUGIN_BACKEND)
+            continue;
+        status = create(list->items[i].plugin, 1, &d, e);
+        for (uint32_t n = 0; status == GRAFT_OK && n < functions(d)->device_count(&d->host); n++) {
+            if (!read_info(d, n, &info) || !info.usable || info.gflops <= best) continue;
+            best = info.gflops;
+            *plugin = list->items[i].plugin;
+            *index = n;
+        }
+        device_close(d);
+    }
+    plugin_list_destroy(list);
+    if (status == GRAFT_OK && best < 0)
+        status = error_set(e, GRAFT_E_UNSUPPORTED,
+                           "backend: auto: no backend with a usable device "
+                           "is installed; see `graft plugin list`");
+    return status;
+}
+
+enum graft_status device_open(const struct device_request *request, struct device **out,
+                              struct error *e)
+{
+    const struct plugin *plugin = NULL;
+    struct device *d = NULL;
+    uint32_t index = request->index;
+    enum graft_status status =
+        strcmp(request->name, "auto") == 0
+            ? choose(&plugin, &index, e)
+            : plugin_load(GRAFT_PLUGIN_BACKEND, request->name, request->base_dir, &plugin, e);
+    if (status == GRAFT_OK) status = create(plugin, request->threads, &d, e);
+    if (status == GRAFT_OK) status = open_index(d, index, e);
+    if (status != GRAFT_OK) {
+        device_close(d);
+        return status;
+    }
+    *out = d;
+    return GRAFT_OK;
+}
+
+void device_close(struct device *d)
+{
+    if (d == NULL) return;
+    if (d->backend.device != NULL) functions(d)->close(d->backend.device);
+    thread_pool_destroy(d->pool);
+    mem_free(d);
+}
+
+const struct backend *device_backend(const struct device *d)
+{
+    return &d->backend;
+}
+
+const struct plugin *device_plugin(const struct device *d)
+{
+    return d->plugin;
+}
+
+const char *device_name(const struct device *d)
+{
+    return d->info.name;
+}
+
+uint32_t device_threads(const struct device *d)
+{
+    return thread_pool_size(d->pool);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An open device: the backend's plugin, the host services it was given, the thread pool behind
+ * them.
+ */
+#ifndef CORE_GRAPH_DEVICE_H
+#define CORE_GRAPH_DEVICE_H
+
+#include "graph/store.h"
+#include "plugin/plugin.h"
+
+struct device;
+
+struct device_request {
+    const char *name;     /* a backend's name, a file, or "auto": the fastest usable device */
+    const char *base_dir; /* where a file's path starts */
+    uint32_t index;
+    uint32_t threads; /* 0: every processor this process may use */
+};
+
+GRAFT_MUST_USE enum graft_status device_open(const struct device_request *request,
+                                             struct device **device, struct error *e);
+void device_close(struct device *device); /* after everything that lives on it; NULL is fine */
+
+const struct backend *device_backend(const struct device *device);
+const struct plugin *device_plugin(const struct device *device);
+const char *device_name(const struct device *device); /* as the backend describes it */
+uint32_t device_threads(const struct device *device);
+
+#endif

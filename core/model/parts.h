@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The model's inside, for this room's files only: the families as data, and what an open model
+ * holds.
+ */
+#ifndef CORE_MODEL_PARTS_H
+#define CORE_MODEL_PARTS_H
+
+#include "base/memory.h"
+#include "model/model.h"
+
+#include <jansson.h>
+
+/* ---- families ---- */
+
+enum rule { RULE_NEVER, RULE_ALWAYS, RULE_ASKED /* by a key of config.json; GGUF: by the file */ };
+
+/* What sets one family apart from the others; what a config leaves out has these values. */
+struct family {
+    const char *name;         /* Hugging Face's model_type */
+    const char *architecture; /* its class in `architectures` */
+    const char *gguf;         /* general.architecture; NULL: it comes under another's name */
+    bool gguf_turned;         /* GGUF has the rows of q and k in the order of adjacent pairs */
+    bool qk_norm;
+    enum rule qkv_bias, output_bias, mlp_bias; /* keys: attention_bias, mlp_bias */
+    enum rule window;                          /* key: use_sliding_window */
+    int32_t head_size;                         /* 0: hidden / heads */
+    int32_t kv_heads;                          /* 0: as many as heads */
+    int32_t window_size;
+    int64_t max_window_layers;
+    double theta, norm_eps;
+};
+
+/* By model_type, else by the class; NULL: unknown. Either may be NULL. */
+const struct family *family_find(const char *name, const char *architecture);
+const struct family *family_of_gguf(const char *architecture);
+/* "llama, mistral, ..." into `out` of 256 bytes. */
+const char *family_list(bool gguf, char *out);
+
+/* ---- configurations ---- */
+
+/* Slices of the arena are borrowed by the config. Errors begin at the key. */
+GRAFT_MUST_USE enum graft_status config_from_hf(const json_t *root, struct arena *arena,
+                                                struct model_config *config, struct error *e);
+GRAFT_MUST_USE enum graft_status config_from_gguf(const struct weights *weights,
+                                                  struct arena *arena, struct model_config *config,
+                                                  struct error *e);
+/* What must hold between the numbers of either. */
+GRAFT_MUST_USE enum graft_status config_check(const struct model_config *config, struct error *e);
+
+/* What yarn multiplies cosines and sines by when the file does not say (Peng et al. 2023). */
+double rope_yarn_scale(double factor, double multiplier);
+/* One frequency per pair of turning dimensions. */
+void rope_frequencies(const struct model_config *config, float *out /* [rotary / 2] */);
+
+/* ---- an open model ---- */
+
+enum site_slot { SITE_Q, SITE_K, SITE_V, SITE_O, SITE_GATE, SITE_UP, SITE_DOWN, SITE_COUNT };
+enum norm_slot { NORM_ATTENTION, NORM_MLP, NORM_Q, NORM_K, NORM_COUNT };
+
+struct layer {
+    const struct stored *norm[NORM_COUNT]; /* NULL: the family has none */
+    const struct model_site *site;         /* [SITE_COUNT] */
+};
+
+/* One tensor of the file on its way to the device. */
+struct weight {
+    const struct tensor_view *view; /* NULL: made by graft, `made` is its content */
+    const void *made;
+    struct stored *stored;
+    int32_t turned_heads; /* rows of so many heads are moved to halves; 0: as they are */
+    bool quantize;        /* to NF4 */
+};
+
+enum { NF4_BLOCK = 64 }; /* bitsandbytes' default, with double quantization */
+
+struct model {
+    struct model_config config;
+    const struct family *family;
+    struct weights *weights;
+    struct arena arena;
+    struct weight *weight;
+    size_t weight_count, weight_capacity;
+    struct layer *layer;
+    struct model_site *site; /* layers * SITE_COUNT, then lm_head */
+    size_t site_count;
+    const struct stored *embedding, *final_norm, *frequencies;
+    const char *title;
+    struct backend backend; /* once uploaded */
+    bool uploaded;
+};
+
+#endif
