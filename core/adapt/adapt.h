@@ -31,6 +31,7 @@ struct model_wrap adapt_begin(struct adapt *adapt, struct graph *graph,
                               const struct adapt_mode *mode);
 void adapt_end(struct adapt *adapt);
 
+size_t adapt_count(const struct adapt *adapt); /* adapters in the stack */
 bool adapt_wraps_head(const struct adapt *adapt);
 int64_t adapt_parameters(const struct adapt *adapt); /* trained numbers */
 size_t adapt_sites(const struct adapt *adapt);       /* wrapped ones, all adapters together */

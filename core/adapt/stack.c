@@ -245,6 +245,11 @@ void adapt_destroy(struct adapt *a)
     mem_free(a);
 }
 
+size_t adapt_count(const struct adapt *a)
+{
+    return a->layer_count;
+}
+
 bool adapt_wraps_head(const struct adapt *a)
 {
     for (size_t l = 0; l < a->layer_count; l++)

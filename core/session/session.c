@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening in order, closing in reverse.
+ */
+#include "session/session.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+static enum graft_status open_tokenizer(struct session *s, const char *path, struct error *e)
+{
+    const struct weights *weights = model_weights(s->model);
+    enum graft_status status = weights_kind(weights) == WEIGHTS_GGUF
+                                   ? tokenizer_from_gguf(weights_gguf(weights), &s->tokenizer, e)
+                                   : tokenizer_from_folder(path, &s->tokenizer, e);
+    if (status != GRAFT_OK) error_place(e, "%s", path);
+    return status;
+}
+
+static enum graft_status open_chat(struct session *s, const char *name, struct error *e)
+{
+    bool automatic = name == NULL || strcmp(name, "auto") == 0;
+    if (automatic && tokenizer_chat_template(s->tokenizer) == NULL) return GRAFT_OK;
+    enum graft_status status =
+        conversation_format(s->tokenizer, automatic ? NULL : name, &s->chat, e);
+    if (status == GRAFT_OK)
+        s->has_chat = true;
+    else
+        error_place(e, "data.template");
+    return status;
+}
+
+static enum graft_status open_parts(struct session *s, const struct session_request *r,
+                                    struct error *e)
+{
+    struct model_options options = {.quantize = r->quantize};
+    enum graft_status status = store_create(&s->store, e);
+    if (status == GRAFT_OK) status = model_open(r->model, &options, s->store, &s->model, e);
+    if (status == GRAFT_OK) status = open_tokenizer(s, r->model, e);
+    if (status == GRAFT_OK) status = open_chat(s, r->template_name, e);
+    if (status == GRAFT_OK && r->adapter_count != 0)
+        status =
+            adapt_create(r->adapters, r->adapter_count, s->model, s->store, r->seed, &s->adapt, e);
+    return status;
+}
+
+enum graft_status session_open(const struct session_request *request, struct session **out,
+                               struct error *e)
+{
+    struct session *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) return error_memory(e, "a session", sizeof *s);
+    enum graft_status status = open_parts(s, request, e);
+    if (status != GRAFT_OK) {
+        session_close(s);
+        return status;
+    }
+    *out = s;
+    return GRAFT_OK;
+}
+
+void session_close(struct session *s)
+{
+    if (s == NULL) return;
+    if (s->transient != NULL) s->backend->api->buffer_destroy(s->transient);
+    adapt_destroy(s->adapt);
+    if (s->has_chat) chat_format_free(&s->chat);
+    tokenizer_destroy(s->tokenizer);
+    model_close(s->model);
+    store_destroy(s->store);
+    device_close(s->device);
+    mem_free(s);
+}
+
+enum graft_status session_plan(struct session *s, struct graph *graph, struct plan **plan,
+                               struct error *e)
+{
+    enum graft_status status = plan_create(graph, plan, e);
+    if (status != GRAFT_OK) return status;
+    uint64_t need = plan_memory(*plan).transient;
+    if (need > s->transient_bytes) s->transient_bytes = need;
+    return GRAFT_OK;
+}
+
+static enum graft_status make_buffers(struct session *s, struct error *e)
+{
+    enum graft_status status = GRAFT_OK;
+    for (int kind = STORE_ADAPTER; kind < STORE_CLASSES && status == GRAFT_OK; kind++)
+        status = store_allocate(s->store, (enum store_class)kind, s->backend, e);
+    if (status != GRAFT_OK || s->transient_bytes == 0) return status;
+    int32_t made =
+        s->backend->api->buffer_create(s->backend->device, s->transient_bytes, &s->transient);
+    if (made == GRAFT_OK) return GRAFT_OK;
+    char size[32];
+    return error_set(e, (enum graft_status)made,
+                     "%s: no room for %s of activations; choose a smaller batch_size, "
+                     "micro_batch_tokens or max_length, or gradient_checkpointing: true",
+                     s->backend->error->text, format_bytes(s->transient_bytes, size));
+}
+
+enum graft_status session_start(struct session *s, const struct device_request *request,
+                                struct error *e)
+{
+    enum graft_status status = device_open(request, &s->device, e);
+    if (status != GRAFT_OK) return status;
+    s->backend = device_backend(s->device);
+    log_info("%s on %s", model_title(s->model), device_name(s->device));
+    status = model_upload(s->model, s->backend, e);
+    if (status == GRAFT_OK) status = make_buffers(s, e);
+    if (status == GRAFT_OK && s->adapt != NULL) status = adapt_init(s->adapt, s->backend, e);
+    return status;
+}
+
+enum graft_status session_compile(struct session *s, const struct plan *plan,
+                                  struct program **program, struct error *e)
+{
+    return program_create(plan, s->backend, s->transient, program, e);
+}
+
+enum graft_status session_load_adapters(struct session *s, const char *const *folders,
+                                        struct error *e)
+{
+    size_t count = s->adapt != NULL ? adapt_count(s->adapt) : 0;
+    for (size_t i = 0; i < count; i++) {
+        enum graft_status status = adapt_load(s->adapt, i, folders[i], s->backend, e);
+        if (status != GRAFT_OK) return status;
+    }
+    return GRAFT_OK;
+}
