@@ -15,7 +15,8 @@ enum graft_status json_read_bytes(const char *bytes, size_t length, json_t **val
     json_error_t fault;
     json_t *read = json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
     if (read == NULL) {
-        if (json_error_code(&fault) == json_error_out_of_memory)
+        /* jansson says nothing where it could not even begin */
+        if (json_error_code(&fault) == json_error_out_of_memory || fault.text[0] == '\0')
             return error_memory(e, "JSON", length);
         return error_set(e, GRAFT_E_INVALID, "%d:%d: not valid JSON: %s", fault.line, fault.column,
                          fault.text);
