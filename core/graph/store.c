@@ -10,6 +10,7 @@
 
 struct region {
     struct stored *first, *last;
+    struct stored *flat; /* spans them all; NULL until asked for */
     uint64_t bytes;
     struct graft_buffer *buffer;
     const struct graft_backend *api;
@@ -135,11 +136,12 @@ uint64_t store_bytes(const struct store *store, enum store_class kind)
 struct stored *store_flat(struct store *store, enum store_class kind)
 {
     struct region *r = &store->region[kind];
-    int64_t count = (int64_t)(r->bytes / sizeof(float));
-    struct stored *s = new_entry(store, kind, store_class_name(kind), GRAFT_DTYPE_F32,
-                                 graft_shape1(count), GRAFT_ROWS_FIXED);
-    if (s != NULL) s->buffer = r->buffer;
-    return s;
+    struct graft_shape shape = graft_shape1((int64_t)(r->bytes / sizeof(float)));
+    if (r->flat == NULL)
+        r->flat = new_entry(store, kind, store_class_name(kind), GRAFT_DTYPE_F32, shape,
+                            GRAFT_ROWS_FIXED);
+    if (r->flat != NULL) r->flat->buffer = r->buffer;
+    return r->flat;
 }
 
 static enum graft_status failed(const struct backend *backend, int32_t status, const char *what,
@@ -160,6 +162,7 @@ enum graft_status store_allocate(struct store *store, enum store_class kind,
     if (status != GRAFT_OK) return failed(backend, status, store_class_name(kind), e);
     r->api = backend->api;
     for (struct stored *s = r->first; s != NULL; s = s->next) s->buffer = r->buffer;
+    if (r->flat != NULL) r->flat->buffer = r->buffer;
     return GRAFT_OK;
 }
 

@@ -61,7 +61,7 @@ const struct stored *store_first(const struct store *store, enum store_class kin
 
 /* Bytes of a class so far. */
 uint64_t store_bytes(const struct store *store, enum store_class kind);
-/* An entry that spans a class as it is now: [n] f32, padding included; for updates on flat vectors.
+/* The entry that spans a finished class: [n] f32, padding included; for updates on flat vectors.
  * It lies over the others and adds nothing. */
 struct stored *store_flat(struct store *store, enum store_class kind);
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a run leaves: the adapter, the report, the passport. The report comes last: where it stands,
+ * the run is finished.
+ */
+#include "train/trainer.h"
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "file/atomic.h"
+#include "file/paths.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* The last part of a path: "SmolLM2-135M-Instruct.Q4_1.gguf". */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static enum graft_status write_text(const struct trainer *t, const char *name, struct str *text,
+                                    struct error *e)
+{
+    char *path = run_folder_file(t->folder, name);
+    enum graft_status status = path == NULL || text->failed
+                                   ? error_memory(e, name, text->length)
+                                   : atomic_write_file(path, text->data, text->length, e);
+    mem_free(path);
+    return status;
+}
+
+/* A stack: each adapter in a folder of its own, and the order. */
+static enum graft_status save_stack(struct trainer *t, struct error *e)
+{
+    struct str text = {0};
+    json_t *list = json_array();
+    enum graft_status status = GRAFT_OK;
+    for (size_t i = 0; i < t->settings->adapter_count && status == GRAFT_OK; i++) {
+        char *name = mem_format("adapters/%zu-%s", i, t->settings->adapters[i].method);
+        char *folder = name != NULL ? run_folder_file(t->folder, name) : NULL;
+        if (folder == NULL)
+            status = error_memory(e, "a path", 0);
+        else
+            status = folder_make(folder, e);
+        if (status == GRAFT_OK) {
+            json_array_append_new(list, json_string(name));
+            status = adapt_save(t->session->adapt, i, folder, base_name(t->settings->model.path),
+                                t->session->backend, e);
+        }
+        mem_free(folder);
+        mem_free(name);
+    }
+    json_t *stack = json_pack("{s:o}", "adapters", list);
+    json_write(&text, stack, 2, false);
+    str_putc(&text, '\n');
+    if (status == GRAFT_OK) status = write_text(t, "stack.json", &text, e);
+    json_decref(stack);
+    str_free(&text);
+    return status;
+}
+
+static enum graft_status save_adapters(struct trainer *t, struct error *e)
+{
+    if (t->settings->adapter_count > 1) return save_stack(t, e);
+    return adapt_save(t->session->adapt, 0, run_folder_path(t->folder),
+                      base_name(t->settings->model.path), t->session->backend, e);
+}
+
+/* The passport */
+
+struct passport {
+    struct arena arena;
+    struct report_field *fields;
+    size_t count, capacity;
+    bool failed;
+};
+
+static void add_field(struct passport *p, const char *name, const char *value)
+{
+    const char *n = arena_strdup(&p->arena, name);
+    const char *v = arena_strdup(&p->arena, value);
+    if (n == NULL || v == NULL ||
+        !array_reserve(&p->fields, &p->capacity, p->count + 1, sizeof *p->fields)) {
+        p->failed = true;
+        return;
+    }
+    p->fields[p->count++] = (struct report_field){n, v};
+}
+
+static void add_file(struct passport *p, const char *what, const char *path)
+{
+    char hex[HASH_HEX_SIZE], value[1200];
+    if (path_kind(path) != PATH_FILE || hash_file_hex(path, hex, NULL) != GRAFT_OK) {
+        add_field(p, what, base_name(path));
+        return;
+    }
+    snprintf(value, sizeof value, "%s sha256 %s", base_name(path), hex);
+    add_field(p, what, value);
+}
+
+static void add_plugin(struct passport *p, const char *what, const struct plugin *plugin)
+{
+    char hex[HASH_HEX_SIZE], value[1200];
+    if (plugin_hash(plugin, hex, NULL) != GRAFT_OK) return;
+    snprintf(value, sizeof value, "%s %s, ABI %u.%u, sha256 %s", plugin->name, plugin->version,
+             plugin->abi_major, plugin->abi_minor, hex);
+    add_field(p, what, value);
+}
+
+static void fill_passport(const struct trainer *t, struct passport *p)
+{
+    const struct settings *s = t->settings;
+    char hex[HASH_HEX_SIZE], number[32];
+    hash_bytes_hex(t->recipe, strlen(t->recipe), hex);
+    add_field(p, "graft", GRAFT_VERSION);
+    add_field(p, "recipe sha256", hex);
+    add_file(p, "model", s->model.path);
+    for (size_t i = 0; i < s->data.train.count; i++) add_file(p, "train", s->data.train.items[i]);
+    if (s->data.valid != NULL) add_file(p, "valid", s->data.valid);
+    if (s->data.test != NULL) add_file(p, "test", s->data.test);
+    add_field(p, "template", t->session->has_chat ? t->session->chat.name : "none");
+    for (size_t i = 0; i < s->adapter_count; i++) add_plugin(p, "adapter", s->adapters[i].plugin);
+    add_plugin(p, "optimizer", s->optimizer.plugin);
+    add_plugin(p, "backend", device_plugin(t->session->device));
+    add_field(p, "device", device_name(t->session->device));
+    snprintf(number, sizeof number, "%u", device_threads(t->session->device));
+    add_field(p, "threads", number);
+    snprintf(number, sizeof number, "%lld", (long long)s->train.seed);
+    add_field(p, "seed", number);
+}
+
+static enum graft_status write_passport(const struct trainer *t, const struct passport *p,
+                                        struct error *e)
+{
+    struct str text = {0};
+    json_t *object = json_array();
+    for (size_t i = 0; i < p->count; i++)
+        json_array_append_new(object, json_pack("{s:s, s:s}", "name", p->fields[i].name, "value",
+                                                p->fields[i].value));
+    json_write(&text, object, 1, false);
+    str_putc(&text, '\n');
+    enum graft_status status =
+        p->failed ? error_memory(e, "passport.json", 0) : write_text(t, "passport.json", &text, e);
+    json_decref(object);
+    str_free(&text);
+    return status;
+}
+
+/* The report */
+
+static struct report_metrics metrics(const struct measure *m)
+{
+    return (struct report_metrics){
+        .loss = m->loss, .perplexity = exp(m->loss), .exact_match = m->exact_match};
+}
+
+static size_t fill_samples(const struct trainer *t, struct report_sample samples[SAMPLES_KEPT])
+{
+    size_t n = t->after.answers.count;
+    if (n > SAMPLES_KEPT) n = SAMPLES_KEPT;
+    for (size_t i = 0; i < n; i++) {
+        const struct data_row *row = &t->final.rows.rows[t->final.tokens.rows[i].source];
+        const char *prompt = "";
+        for (size_t m = 0; m + 1 < row->message_count; m++)
+            if (strcmp(row->messages[m].role, "user") == 0) prompt = row->messages[m].content;
+        samples[i] = (struct report_sample){
+            .prompt = prompt,
+            .expected = t->final.expected[i],
+            .before = i < t->before.answers.count ? t->before.answers.texts[i] : NULL,
+            .after = t->after.answers.texts[i]};
+    }
+    return n;
+}
+
+static int64_t peak_memory(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : -1;
+}
+
+/* "lora r=8 ..., q_proj v_proj": the recipe's own words. */
+static void method_text(const struct trainer *t, struct str *out)
+{
+    for (size_t i = 0; i < t->settings->adapter_count; i++) {
+        json_t *options = option_values_json(t->settings->adapters[i].options);
+        str_printf(out, "%s%s", i != 0 ? " + " : "", t->settings->adapters[i].method);
+        const json_t *rank = json_object_get(options, "r");
+        if (json_is_integer(rank)) str_printf(out, " r=%lld", (long long)json_integer_value(rank));
+        json_decref(options);
+    }
+    str_printf(out, " on %zu layers", adapt_sites(t->session->adapt));
+}
+
+static enum graft_status write_reports(struct trainer *t, const struct passport *p,
+                                       struct train_outcome *outcome, struct error *e)
+{
+    struct report_sample samples[SAMPLES_KEPT];
+    struct train_plan plan;
+    struct str method = {0}, html = {0}, json = {0};
+    trainer_memory(t, &plan);
+    method_text(t, &method);
+    double seconds = t->seconds > 0 ? t->seconds : (double)NAN;
+    struct report r = {
+        .model = model_title(t->session->model),
+        .method = method.data,
+        .optimizer = t->settings->optimizer.method,
+        .device = device_name(t->session->device),
+        .data = base_name(t->settings->data.train.items[0]),
+        .split = t->final_name,
+        .rows = t->final.count,
+        .before = metrics(&t->before),
+        .after = metrics(&t->after),
+        .samples = samples,
+        .sample_count = fill_samples(t, samples),
+        .steps = t->steps,
+        .step_count = t->step_count,
+        .evals = t->evals,
+        .eval_count = t->eval_count,
+        .memory = plan.classes,
+        .memory_count = plan.count,
+        .memory_planned = plan.total,
+        .memory_used = peak_memory(),
+        .tokens_per_second = (double)t->tokens_seen / seconds,
+        .seconds = seconds,
+        .trainable_parameters = (uint64_t)plan.parameters,
+        .total_parameters = (uint64_t)(plan.parameters + plan.base_parameters),
+        .recipe = t->recipe,
+        .passport = p->fields,
+        .passport_count = p->count,
+    };
+    report_html(&r, &html);
+    report_json(&r, &json);
+    report_text(&r, &outcome->table);
+    enum graft_status status = write_text(t, "report.html", &html, e);
+    if (status == GRAFT_OK) status = write_text(t, "report.json", &json, e);
+    str_free(&method);
+    str_free(&html);
+    str_free(&json);
+    return status;
+}
+
+enum graft_status trainer_finish(struct trainer *t, struct train_outcome *outcome, struct error *e)
+{
+    struct passport p = {{0}, NULL, 0, 0, false};
+    enum graft_status status = GRAFT_OK;
+    if (t->settings->early_stopping.enabled && t->best.bytes != NULL)
+        status = parameter_copy_restore(t->session, &t->best, e);
+    if (status == GRAFT_OK) status = trainer_measure(t, TRAIN_AFTER, &t->after, e);
+    if (status == GRAFT_OK) status = save_adapters(t, e);
+    if (status == GRAFT_OK) {
+        fill_passport(t, &p);
+        status = write_passport(t, &p, e);
+    }
+    if (status == GRAFT_OK) status = write_reports(t, &p, outcome, e);
+    mem_free(p.fields);
+    arena_free(&p.arena);
+    return status;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The trainer's own state to JSON and back, and the comparison of recipes.
+ */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+static json_t *real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static int64_t integer(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static json_t *evals_json(const struct trainer *t)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->eval_count; i++)
+        json_array_append_new(list, json_pack("{s:I, s:o}", "step", (json_int_t)t->evals[i].step,
+                                              "loss", real(t->evals[i].loss)));
+    return list;
+}
+
+static json_t *measure_json(const struct measure *m)
+{
+    json_t *answers = json_array();
+    for (size_t i = 0; i < m->answers.count; i++)
+        json_array_append_new(answers, json_string(m->answers.texts[i]));
+    return json_pack("{s:o, s:o, s:o}", "loss", real(m->loss), "exact_match", real(m->exact_match),
+                     "answers", answers);
+}
+
+json_t *trainer_state(const struct trainer *t)
+{
+    return json_pack("{s:I, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s}", "step",
+                     (json_int_t)t->step, "tokens_seen", (json_int_t)t->tokens_seen, "seconds",
+                     t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row, "best_loss",
+                     real(t->best_loss), "best_step", (json_int_t)t->best_step, "bad_evals",
+                     (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
+                     measure_json(&t->before), "recipe", t->recipe);
+}
+
+static enum graft_status restore_evals(struct trainer *t, const json_t *list, struct error *e)
+{
+    size_t count = json_array_size(list);
+    if (!array_reserve(&t->evals, &t->eval_capacity, count, sizeof *t->evals))
+        return error_memory(e, "evaluations", count * sizeof *t->evals);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        t->evals[i] = (struct report_eval){.step = (uint64_t)integer(item, "step"),
+                                           .loss = number(item, "loss"),
+                                           .exact_match = (double)NAN};
+    }
+    t->eval_count = count;
+    return GRAFT_OK;
+}
+
+static enum graft_status restore_measure(struct measure *m, const json_t *object, struct error *e)
+{
+    const json_t *answers = json_object_get(object, "answers");
+    size_t count = json_array_size(answers);
+    m->loss = number(object, "loss");
+    m->exact_match = number(object, "exact_match");
+    m->answers.texts = mem_zalloc(count, sizeof *m->answers.texts);
+    if (m->answers.texts == NULL) return error_memory(e, "answers", count);
+    for (; m->answers.count < count; m->answers.count++) {
+        const char *text = json_string_value(json_array_get(answers, m->answers.count));
+        char *copy = mem_strdup(text != NULL ? text : "");
+        if (copy == NULL) return error_memory(e, "answers", count);
+        m->answers.texts[m->answers.count] = copy;
+    }
+    return GRAFT_OK;
+}
+
+enum graft_status trainer_restore(struct trainer *t, const json_t *state, struct error *e)
+{
+    double best = number(state, "best_loss");
+    t->step = integer(state, "step");
+    t->last_checkpoint = t->step;
+    t->tokens_seen = (uint64_t)integer(state, "tokens_seen");
+    t->seconds = number(state, "seconds");
+    t->skipped_in_a_row = integer(state, "skipped_in_a_row");
+    t->best_loss = isfinite(best) ? best : (double)INFINITY;
+    t->best_step = integer(state, "best_step");
+    t->bad_evals = integer(state, "bad_evals");
+    t->stopped_early =
+        t->settings->early_stopping.enabled && t->bad_evals >= t->settings->early_stopping.patience;
+    enum graft_status status = restore_evals(t, json_object_get(state, "evals"), e);
+    if (status == GRAFT_OK)
+        status = restore_measure(&t->before, json_object_get(state, "before"), e);
+    return status;
+}
+
+/* The next line of an effective recipe that a resumed run must not change; NULL at the end. */
+static const char *next_fixed_line(const char **cursor, size_t *length, bool *skipping)
+{
+    static const char *const free_sections[] = {"backend:", "eval:", "checkpoint:"};
+    static const char *const free_keys[] = {"  max_steps:", "  epochs:"};
+    while (**cursor != '\0') {
+        const char *line = *cursor;
+        *length = strcspn(line, "\n");
+        *cursor = line + *length + (line[*length] == '\n');
+        if (*length == 0) continue;
+        if (line[0] != ' ') {
+            *skipping = false;
+            for (size_t i = 0; i < 3; i++)
+                *skipping |= strncmp(line, free_sections[i], strlen(free_sections[i])) == 0;
+        }
+        bool free_key = false;
+        for (size_t i = 0; i < 2; i++)
+            free_key |= strncmp(line, free_keys[i], strlen(free_keys[i])) == 0;
+        if (!*skipping && !free_key) return line;
+    }
+    return NULL;
+}
+
+static const char *trimmed(const char *line, size_t *length)
+{
+    while (*length > 0 && *line == ' ') line++, --*length;
+    return line;
+}
+
+enum graft_status trainer_same_recipe(const struct trainer *t, const json_t *state, struct error *e)
+{
+    const char *then = json_string_value(json_object_get(state, "recipe")), *now = t->recipe;
+    bool skip_then = false, skip_now = false;
+    if (then == NULL) return error_set(e, GRAFT_E_INVALID, "the checkpoint names no recipe");
+    for (;;) {
+        size_t a_length = 0, b_length = 0;
+        const char *a = next_fixed_line(&then, &a_length, &skip_then);
+        const char *b = next_fixed_line(&now, &b_length, &skip_now);
+        if (a == NULL && b == NULL) return GRAFT_OK;
+        if (a != NULL && b != NULL && a_length == b_length && memcmp(a, b, a_length) == 0) continue;
+        a = a != NULL ? trimmed(a, &a_length) : "nothing";
+        b = b != NULL ? trimmed(b, &b_length) : "nothing";
+        return error_set(e, GRAFT_E_INVALID,
+                         "--resume: the recipe changed: it was \"%.*s\", now it is \"%.*s\"; only "
+                         "backend, max_steps, epochs, eval and checkpoint may change",
+                         (int)(a_length != 0 ? a_length : 7), a,
+                         (int)(b_length != 0 ? b_length : 7), b);
+    }
+}

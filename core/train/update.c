@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Builds the update graph around the optimizer plugin. An elementwise optimizer is called once on
+ * the flat vector of all parameters, another once per tensor.
+ */
+#include "train/update.h"
+
+#include "base/memory.h"
+
+#include <graft/optimizer.h>
+#include <stdio.h>
+
+/* What the hooks need to know while the plugin is called. */
+struct builder_state {
+    struct session *session;
+    struct graph *graph;
+    const char *prefix; /* of state names: "" or "KEY/" */
+    graft_value guard;
+    const struct graft_update *update;
+};
+
+static graft_value hook_state(void *context, struct graft_builder *b, const void *update,
+                              const char *name, struct graft_shape shape, int32_t dtype,
+                              int32_t init)
+{
+    struct builder_state *s = context;
+    char full[512];
+    if (update != s->update || init != GRAFT_INIT_ZEROS) {
+        graft_fail(b, "state %s: states belong to the update at hand and begin at zero", name);
+        return (graft_value){0};
+    }
+    snprintf(full, sizeof full, "%s%s", s->prefix, name);
+    struct stored *stored = store_find(s->session->store, STORE_STATE, full);
+    if (stored == NULL)
+        stored = store_add(s->session->store, STORE_STATE, full, dtype, shape, GRAFT_ROWS_FIXED);
+    return graph_stored(s->graph, stored);
+}
+
+static graft_value hook_assign(void *context, struct graft_builder *b, graft_value stored,
+                               graft_value value)
+{
+    struct builder_state *s = context;
+    graft_value inputs[3] = {stored, value, s->guard};
+    b->api->op(b, GRAFT_OP_ASSIGN, inputs, 3, NULL);
+    return value;
+}
+
+static graft_value input(struct builder_state *s, const char *name, struct stored **stored)
+{
+    *stored = store_add(s->session->store, STORE_INPUT, name, GRAFT_DTYPE_F32, graft_shape1(1),
+                        GRAFT_ROWS_FIXED);
+    return graph_stored(s->graph, *stored);
+}
+
+/* min(1, max_norm / (norm + 1e-6)), as torch clips */
+static graft_value clip(struct graft_builder *b, graft_value gradient, graft_value norm,
+                        double most)
+{
+    if (most == 0.0) return gradient;
+    graft_value factor = graft_div(b, graft_constant(b, most), graft_affine(b, norm, 1.0, 1e-6));
+    factor = graft_binary(b, GRAFT_OP_MINIMUM, factor, graft_constant(b, 1.0));
+    return graft_mul(b, gradient, factor);
+}
+
+static void clear(struct builder_state *s, graft_value gradient)
+{
+    struct graft_builder *b = graph_builder(s->graph);
+    graft_value zeros = graph_broadcast(s->graph, graft_constant(b, 0.0),
+                                        graft_shape_of(b, gradient), GRAFT_ROWS_FIXED);
+    graft_binary(b, GRAFT_OP_ASSIGN, gradient, zeros);
+}
+
+static void call_plugin(struct builder_state *s, const struct settings *settings,
+                        struct graft_update *u)
+{
+    const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
+    struct graph_hooks hooks = {.context = s, .state = hook_state, .assign = hook_assign};
+    s->update = u;
+    graph_set_hooks(s->graph, &hooks);
+    optimizer->update(graph_builder(s->graph), option_values_get(settings->optimizer.options), u);
+    graph_set_hooks(s->graph, NULL);
+}
+
+static void build_flat(struct builder_state *s, const struct settings *settings,
+                       struct graft_update *u, graft_value norm)
+{
+    struct graft_builder *b = graph_builder(s->graph);
+    struct stored *gradients = store_flat(s->session->store, STORE_GRADIENT);
+    graft_value gradient = graph_stored(s->graph, gradients);
+    u->param = graph_stored(s->graph, store_flat(s->session->store, STORE_ADAPTER));
+    u->shape = graft_shape_of(b, gradient);
+    u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+    call_plugin(s, settings, u);
+    clear(s, gradient);
+}
+
+static void build_each(struct builder_state *s, const struct settings *settings,
+                       struct graft_update *u, graft_value norm)
+{
+    struct graft_builder *b = graph_builder(s->graph);
+    for (const struct stored *p = store_first(s->session->store, STORE_ADAPTER); p != NULL;
+         p = p->next) {
+        char prefix[512];
+        snprintf(prefix, sizeof prefix, "%s/", p->name);
+        s->prefix = prefix;
+        graft_value gradient = graph_stored(s->graph, p->gradient);
+        u->param = graph_stored(s->graph, p);
+        u->shape = p->shape;
+        u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+        call_plugin(s, settings, u);
+        clear(s, gradient);
+    }
+}
+
+static void build(struct session *session, const struct settings *settings, struct graph *graph,
+                  struct update_program *out)
+{
+    const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
+    struct graft_builder *b = graph_builder(graph);
+    struct builder_state s = {.session = session, .graph = graph, .prefix = ""};
+    struct graft_update u = {.struct_size = sizeof u};
+    graft_value all = graph_stored(graph, store_flat(session->store, STORE_GRADIENT));
+    out->norm = graft_unary(b, GRAFT_OP_SQRT, graft_sum(b, graft_mul(b, all, all), 1));
+    s.guard = graft_unary(b, GRAFT_OP_FINITE, out->norm);
+    u.lr = input(&s, "lr", &out->lr);
+    u.weight_decay = input(&s, "weight_decay", &out->weight_decay);
+    u.step = input(&s, "update", &out->step);
+    graph_set_place(graph, "optimizer");
+    if (optimizer->elementwise)
+        build_flat(&s, settings, &u, out->norm);
+    else
+        build_each(&s, settings, &u, out->norm);
+    graph_keep(graph, out->norm);
+}
+
+enum graft_status update_plan(struct session *session, const struct settings *settings,
+                              struct update_program *out, struct error *e)
+{
+    struct update_program u = {0};
+    struct graph *graph = NULL;
+    enum graft_status status = graph_create(&graph, e);
+    if (status != GRAFT_OK) return status;
+    build(session, settings, graph, &u);
+    status = session_plan(session, graph, &u.plan, e);
+    graph_destroy(graph);
+    if (status == GRAFT_OK) *out = u;
+    return status;
+}
+
+enum graft_status update_compile(struct session *session, struct update_program *u, struct error *e)
+{
+    return session_compile(session, u->plan, &u->program, e);
+}
+
+void update_destroy(struct update_program *u)
+{
+    program_destroy(u->program);
+    plan_destroy(u->plan);
+    *u = (struct update_program){0};
+}
+
+enum graft_status update_run(struct session *session, struct update_program *u, double lr,
+                             double weight_decay, int64_t step, float *norm, struct error *e)
+{
+    const int64_t live[GRAFT_ROWS_KINDS] = {0};
+    float lr32 = (float)lr, decay32 = (float)weight_decay, step32 = (float)step;
+    enum graft_status status = stored_write(u->lr, session->backend, &lr32, sizeof lr32, e);
+    if (status == GRAFT_OK)
+        status = stored_write(u->weight_decay, session->backend, &decay32, sizeof decay32, e);
+    if (status == GRAFT_OK)
+        status = stored_write(u->step, session->backend, &step32, sizeof step32, e);
+    if (status == GRAFT_OK) status = program_run(u->program, live, e);
+    if (status == GRAFT_OK) status = program_read(u->program, u->norm, norm, sizeof *norm, e);
+    return status;
+}
