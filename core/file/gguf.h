@@ -23,7 +23,7 @@ const struct tensor_view *gguf_tensor(const struct gguf *file, size_t index);
 const struct tensor_view *gguf_find_tensor(const struct gguf *file, const char *name);
 
 /* Metadata. False: no such key, or another type (integers of any width are taken for get_int, any
- * number for get_number). Strings are NUL-terminated copies owned by the file; they may hold NULs. */
+ * number for get_number). Strings are NUL-terminated copies of the file; they may hold NULs. */
 bool gguf_has(const struct gguf *file, const char *key);
 bool gguf_get_int(const struct gguf *file, const char *key, int64_t *value);
 bool gguf_get_number(const struct gguf *file, const char *key, double *value);

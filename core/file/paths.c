@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Names beside names.
+ */
+#include "file/paths.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Length without slashes at the end; "/" stays. */
+static size_t trimmed(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    return length;
+}
+
+char *path_temporary(const char *path, unsigned n)
+{
+    return mem_format("%.*s.tmp-%ld-%u", (int)trimmed(path), path, (long)getpid(), n);
+}
+
+char *path_parent(const char *path)
+{
+    size_t length = trimmed(path);
+    while (length > 0 && path[length - 1] != '/') length--;
+    if (length == 0) return mem_strdup(".");
+    while (length > 1 && path[length - 1] == '/') length--;
+    return mem_strndup(path, length);
+}
+
+char *path_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder);
+    bool slash = length > 0 && folder[length - 1] == '/';
+    return mem_format("%s%s%s", folder, slash ? "" : "/", name);
+}
+
+bool path_is_plain(const char *name)
+{
+    return name[0] != '\0' && strpbrk(name, "/\\") == NULL && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
+}
+
+enum path_kind path_kind(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return PATH_MISSING;
+    return S_ISDIR(info.st_mode) ? PATH_FOLDER : PATH_FILE;
+}
+
+enum graft_status path_sync(const char *path, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return error_errno(e, "cannot sync", path);
+    enum graft_status status = GRAFT_OK;
+    /* Some file systems cannot sync a folder and say EINVAL. */
+    if (fsync(fd) != 0 && errno != EINVAL) status = error_errno(e, "cannot sync", path);
+    close(fd);
+    return status;
+}
+
+enum graft_status path_sync_parent(const char *path, struct error *e)
+{
+    char *parent = path_parent(path);
+    if (parent == NULL) return error_memory(e, "a file name", 0);
+    enum graft_status status = path_sync(parent, e);
+    mem_free(parent);
+    return status;
+}
