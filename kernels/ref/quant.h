@@ -41,8 +41,9 @@ bool quantize_row(int32_t dtype, const float *x /* [n] */, void *row, int64_t n)
 /* NF4 in three steps, so that a large weight need not exist in f32 as a whole: lay the buffer out,
  * quantize it piece by piece, then the scales. block: a power of two, 32..4096; nested: double
  * quantization of the scales.
- * Bit-equal to bitsandbytes' CPU code except for the offset (the mean of the block maxima), which
- * it sums in f32 in an order that depends on its device; ours is summed in double. */
+ * Bit-equal to bitsandbytes' reference code except for the last digit of the offset (the mean of
+ * the block maxima): it sums in f32 in an order that depends on the device; ours is summed in
+ * double. */
 size_t nf4_bytes(int64_t count, uint32_t block, bool nested); /* 0: not a legal layout */
 void nf4_init(struct graft_nf4 *weight, int64_t count, uint32_t block, bool nested);
 /* `first` is a multiple of the block, `count` too unless it reaches the end. */

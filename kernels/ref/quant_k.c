@@ -69,7 +69,8 @@ static void group_q6(const uint8_t *q, int shift, const uint8_t *high, int high_
 }
 
 /* {u8 low[128]; u8 high[64]; i8 scale[16]; f16 d}: 16 groups of 16, y = d * scale * (q - 32). Each
- * half of 128 numbers takes 64 low bytes (two nibbles each) and 32 high bytes (four pairs of bits). */
+ * half of 128 numbers takes 64 low bytes (two nibbles each) and 32 high bytes (four pairs of bits).
+ */
 void dequantize_q6_k(const uint8_t *b, float *y, int64_t blocks)
 {
     for (int64_t i = 0; i < blocks; i++, b += 210, y += BLOCK) {
@@ -77,8 +78,8 @@ void dequantize_q6_k(const uint8_t *b, float *y, int64_t blocks)
         for (int g = 0; g < 16; g++) {
             int half = g / 8, quarter = g % 8 / 2, l = g % 2 * 16;
             float scaled = d * (float)(int8_t)b[192 + g];
-            group_q6(b + 64 * half + quarter % 2 * 32 + l, quarter / 2 * 4,
-                     b + 128 + 32 * half + l, 2 * quarter, scaled, y + 16 * g);
+            group_q6(b + 64 * half + quarter % 2 * 32 + l, quarter / 2 * 4, b + 128 + 32 * half + l,
+                     2 * quarter, scaled, y + 16 * g);
         }
     }
 }
