@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One value: type, range, choices, paths. Knows the types of schema.h and no key.
+ */
+#include "plugin/quote.h"
+#include "recipe/read.h"
+#include "recipe/set.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ALLOWED_SIZE = 256 };
+
+enum graft_status read_refuse(const struct loader *l, struct place place, const char *key,
+                              const char *format, ...)
+{
+    char text[ERROR_TEXT_SIZE], where[PLACE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return error_set(l->e, GRAFT_E_INVALID, "%s: %s: %s", place_text(l->s->file, place, where), key,
+                     text);
+}
+
+enum graft_status read_no_memory(const struct loader *l)
+{
+    return error_memory(l->e, "a recipe", sizeof *l->s);
+}
+
+const char *read_place(const struct loader *l, struct place place)
+{
+    char text[PLACE_SIZE];
+    return arena_strdup(&l->s->arena, place_text(l->s->file, place, text));
+}
+
+static enum graft_status refuse_type(const struct loader *l, const struct schema_key *row,
+                                     const char *label, const struct node *node)
+{
+    char shown[QUOTE_SIZE], allowed[ALLOWED_SIZE];
+    const char *hint = "";
+    if ((row->type == SCHEMA_TEXT || row->type >= SCHEMA_FILE) && row->type != SCHEMA_NUMBERS &&
+        (node->type == NODE_BOOL || node->type == NODE_INT || node->type == NODE_FLOAT))
+        hint = " (quote it if it is text)";
+    else if (node->type == NODE_TEXT && row->type <= SCHEMA_FLOAT)
+        hint = " without quotes";
+    return read_refuse(l, node->place, label, "found %s, expected %s%s", node_show(node, shown),
+                       schema_allowed(row, allowed), hint);
+}
+
+static bool in_range(const struct schema_key *row, double value)
+{
+    return (row->min >= 0 && row->max <= 0) || (value >= row->min && value <= row->max);
+}
+
+static enum graft_status read_integer(const struct loader *l, const struct schema_key *row,
+                                      const char *label, const struct node *node, int64_t *out)
+{
+    if (row->type == SCHEMA_AUTO_INT && node->type == NODE_TEXT &&
+        strcmp(node->text, "auto") == 0) {
+        *out = SETTINGS_AUTO;
+        return GRAFT_OK;
+    }
+    if (node->type != NODE_INT || !in_range(row, (double)node->i))
+        return refuse_type(l, row, label, node);
+    *out = node->i;
+    return GRAFT_OK;
+}
+
+static enum graft_status read_float(const struct loader *l, const struct schema_key *row,
+                                    const char *label, const struct node *node, double *out)
+{
+    double value = node->type == NODE_INT ? (double)node->i : node->f;
+    if ((node->type != NODE_INT && node->type != NODE_FLOAT) || !in_range(row, value))
+        return refuse_type(l, row, label, node);
+    *out = value;
+    return GRAFT_OK;
+}
+
+static enum graft_status read_choice(const struct loader *l, const struct schema_key *row,
+                                     const char *label, const struct node *node, int32_t *out)
+{
+    char shown[QUOTE_SIZE], allowed[ALLOWED_SIZE];
+    const char *word = node->type == NODE_TEXT || node->type == NODE_BOOL ? node->text : NULL;
+    size_t count = 0;
+    while (row->choices[count] != NULL) count++;
+    for (size_t i = 0; word != NULL && i < count; i++) {
+        if (strcmp(word, row->choices[i]) != 0) continue;
+        *out = (int32_t)i;
+        return GRAFT_OK;
+    }
+    const char *nearest = word != NULL ? nearest_word(word, row->choices, count) : NULL;
+    return read_refuse(l, node->place, label, "found %s%s%s%s, expected %s", node_show(node, shown),
+                       nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                       nearest != NULL ? "\"?" : "", schema_allowed(row, allowed));
+}
+
+static enum graft_status read_choices(const struct loader *l, const struct schema_key *row,
+                                      const char *label, const struct node *node, int32_t *out)
+{
+    int32_t bits = 0;
+    if (node->type != NODE_LIST || node->count == 0) return refuse_type(l, row, label, node);
+    for (const struct node *item = node->first; item != NULL; item = item->next) {
+        int32_t index = 0;
+        enum graft_status status = read_choice(l, row, label, item, &index);
+        if (status != GRAFT_OK) return status;
+        if ((bits & (1 << index)) != 0)
+            return read_refuse(l, item->place, label, "%s stands twice", row->choices[index]);
+        bits |= 1 << index;
+    }
+    *out = bits;
+    return GRAFT_OK;
+}
+
+static enum graft_status read_text(const struct loader *l, const struct schema_key *row,
+                                   const char *label, const struct node *node, const char **out)
+{
+    if (node->type != NODE_TEXT || *node->text == '\0') return refuse_type(l, row, label, node);
+    *out = arena_strdup(&l->s->arena, node->text);
+    return *out != NULL ? GRAFT_OK : read_no_memory(l);
+}
+
+/* Relative to the recipe's folder, or to the working directory in a --set. */
+static const char *resolve_path(const struct loader *l, const struct node *node)
+{
+    if (*node->text == '/' || node->place.set != 0 || strcmp(l->s->folder, ".") == 0)
+        return arena_strdup(&l->s->arena, node->text);
+    return arena_format(&l->s->arena, "%s/%s", strcmp(l->s->folder, "/") == 0 ? "" : l->s->folder,
+                        node->text);
+}
+
+static enum graft_status check_path(const struct loader *l, const struct schema_key *row,
+                                    const char *label, const struct node *node, const char *path)
+{
+    struct stat info;
+    char shown[QUOTE_SIZE];
+    bool folder_allowed = row->type == SCHEMA_ENTRY;
+    if (stat(path, &info) != 0 || access(path, R_OK) != 0) {
+        const char *why = strerror(errno);
+        return read_refuse(l, node->place, label, "%s: %s (relative paths start from %s)",
+                           quote_text(path, shown), why,
+                           node->place.set != 0 ? "the working directory" : "the recipe's folder");
+    }
+    if (!S_ISREG(info.st_mode) && !(folder_allowed && S_ISDIR(info.st_mode)))
+        return read_refuse(l, node->place, label, "%s is %s, expected a file%s",
+                           quote_text(path, shown),
+                           S_ISDIR(info.st_mode) ? "a folder" : "not a regular file",
+                           folder_allowed ? " or a folder" : "");
+    return GRAFT_OK;
+}
+
+static enum graft_status read_path(const struct loader *l, const struct schema_key *row,
+                                   const char *label, const struct node *node, const char **out)
+{
+    const char *text;
+    enum graft_status status = read_text(l, row, label, node, &text);
+    if (status != GRAFT_OK) return status;
+    if (row->type == SCHEMA_METHOD && strchr(text, '/') == NULL) { /* a name */
+        *out = text;
+        return GRAFT_OK;
+    }
+    const char *path = resolve_path(l, node);
+    if (path == NULL) return read_no_memory(l);
+    if (row->type != SCHEMA_OUTPUT && row->type != SCHEMA_METHOD &&
+        (status = check_path(l, row, label, node, path)) != GRAFT_OK)
+        return status;
+    *out = path;
+    return GRAFT_OK;
+}
+
+/* One text or a list of at least one, each a path or a plain text. */
+static enum graft_status read_names(const struct loader *l, const struct schema_key *row,
+                                    const char *label, const struct node *node, struct names *out)
+{
+    bool list = node->type == NODE_LIST;
+    struct names names = {NULL, list ? node->count : 1};
+    if (names.count == 0) return refuse_type(l, row, label, node);
+    names.items = arena_alloc(&l->s->arena, names.count, sizeof *names.items);
+    if (names.items == NULL) return read_no_memory(l);
+    const struct node *item = list ? node->first : node;
+    for (size_t i = 0; i < names.count; i++, item = item->next) {
+        enum graft_status status = row->type == SCHEMA_FILES
+                                       ? read_path(l, row, label, item, &names.items[i])
+                                       : read_text(l, row, label, item, &names.items[i]);
+        if (status != GRAFT_OK) return status;
+    }
+    *out = names;
+    return GRAFT_OK;
+}
+
+static enum graft_status read_targets(const struct loader *l, const struct schema_key *row,
+                                      const char *label, const struct node *node,
+                                      struct targets *out)
+{
+    if (node->type == NODE_TEXT) return read_text(l, row, label, node, &out->pattern);
+    return read_names(l, row, label, node, &out->names);
+}
+
+static enum graft_status read_numbers(const struct loader *l, const struct schema_key *row,
+                                      const char *label, const struct node *node,
+                                      struct numbers *out)
+{
+    bool list = node->type == NODE_LIST;
+    struct numbers numbers = {NULL, list ? node->count : 1};
+    if (numbers.count == 0) return refuse_type(l, row, label, node);
+    numbers.items = arena_alloc(&l->s->arena, numbers.count, sizeof *numbers.items);
+    if (numbers.items == NULL) return read_no_memory(l);
+    const struct node *item = list ? node->first : node;
+    for (size_t i = 0; i < numbers.count; i++, item = item->next) {
+        enum graft_status status = read_integer(l, row, label, item, &numbers.items[i]);
+        if (status != GRAFT_OK) return status;
+    }
+    *out = numbers;
+    return GRAFT_OK;
+}
+
+enum graft_status read_value(const struct loader *l, const struct schema_key *row,
+                             const char *label, const struct node *node, void *base)
+{
+    void *member = (unsigned char *)base + row->offset;
+    switch (row->type) {
+    case SCHEMA_BOOL:
+        if (node->type != NODE_BOOL) return refuse_type(l, row, label, node);
+        *(int32_t *)member = node->b;
+        return GRAFT_OK;
+    case SCHEMA_INT:
+    case SCHEMA_AUTO_INT: return read_integer(l, row, label, node, member);
+    case SCHEMA_FLOAT: return read_float(l, row, label, node, member);
+    case SCHEMA_CHOICE: return read_choice(l, row, label, node, member);
+    case SCHEMA_CHOICES: return read_choices(l, row, label, node, member);
+    case SCHEMA_TEXT: return read_text(l, row, label, node, member);
+    case SCHEMA_FILE:
+    case SCHEMA_ENTRY:
+    case SCHEMA_OUTPUT:
+    case SCHEMA_METHOD: return read_path(l, row, label, node, member);
+    case SCHEMA_FILES:
+    case SCHEMA_NAMES: return read_names(l, row, label, node, member);
+    case SCHEMA_TARGETS: return read_targets(l, row, label, node, member);
+    case SCHEMA_NUMBERS: return read_numbers(l, row, label, node, member);
+    case SCHEMA_MAP: break;
+    }
+    return GRAFT_OK;
+}
+
+enum graft_status read_default(const struct loader *l, const struct schema_key *row,
+                               const char *label, void *base)
+{
+    struct node *value = NULL;
+    if (row->fallback == NULL) return GRAFT_OK;
+    enum graft_status status = set_parse_value(&l->s->arena, 0, row->fallback, &value, l->e);
+    return status == GRAFT_OK ? read_value(l, row, label, value, base) : status;
+}
+
+static const char *const not_yet[] = {"compare", "modules_to_save"};
+
+enum graft_status read_unknown(const struct loader *l, const struct schema *schema,
+                               const char *prefix, const struct node *child)
+{
+    const char *known[64], *name, *nearest;
+    char label[128], shown[QUOTE_SIZE], list[ERROR_TEXT_SIZE / 2] = "";
+    size_t count = 0, at = 0;
+    bool plain = strlen(child->key) < 64 && strpbrk(child->key, " \t\r\n\"") == NULL;
+    snprintf(label, sizeof label, "%s%s%s", prefix, *prefix != '\0' ? "." : "",
+             plain ? child->key : quote_text(child->key, shown));
+    for (size_t i = 0; i < sizeof not_yet / sizeof not_yet[0]; i++)
+        if (strcmp(child->key, not_yet[i]) == 0)
+            return read_refuse(l, child->key_place, label, "is not in this version of graft");
+    for (size_t i = 0; i < schema->count && count < 64; i++)
+        if (schema_below(&schema->keys[i], prefix, &name)) known[count++] = name;
+    for (size_t i = 0; i < count && at < sizeof list; i++)
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i != 0 ? ", " : "", known[i]);
+    nearest = nearest_word(child->key, known, count);
+    return read_refuse(l, child->key_place, label, "unknown key%s%s%s (known: %s)",
+                       nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                       nearest != NULL ? "\"?" : "", list);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A member behind the end of the struct.
+ */
+#define OPTION_R                                                                                   \
+    {                                                                                              \
+        "r", GRAFT_OPTION_INT, 8, "8", 1, 64, NULL, NULL, "a number"                               \
+    }
+#include "descriptor.h"
