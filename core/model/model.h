@@ -36,8 +36,8 @@ struct model_config {
     const uint8_t *slides; /* [layers], 1: the window holds there; NULL when window is 0 */
 };
 
-/* A linear layer that adapters may wrap. Names as in the Hugging Face checkpoint, whatever the file:
- * "model.layers.3.self_attn.q_proj". */
+/* A linear layer that adapters may wrap. Names as in the Hugging Face checkpoint, whatever the
+ * file: "model.layers.3.self_attn.q_proj". */
 struct model_site {
     const char *name;
     int32_t layer; /* -1: lm_head */
@@ -53,7 +53,8 @@ struct model_options {
 };
 
 /* Opens the file or folder, reads and checks the configuration, finds every weight with its shape
- * and registers it in `store` (STORE_BASE). Moves no data. Errors name file, tensor and key. */
+ * and registers it in `store` (STORE_BASE). Moves no data. Errors name file, tensor and key; the
+ * store then holds entries without use. */
 GRAFT_MUST_USE enum graft_status model_open(const char *path, const struct model_options *options,
                                             struct store *store, struct model **model,
                                             struct error *e);

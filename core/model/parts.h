@@ -73,6 +73,8 @@ struct weight {
 };
 
 enum { NF4_BLOCK = 64 }; /* bitsandbytes' default, with double quantization */
+/* What an NF4 weight of so many numbers will take. */
+uint64_t upload_nf4_bytes(int64_t count);
 
 struct model {
     struct model_config config;
@@ -89,5 +91,9 @@ struct model {
     struct backend backend; /* once uploaded */
     bool uploaded;
 };
+
+/* Finds every tensor that the config asks for and registers it (load.c). */
+GRAFT_MUST_USE enum graft_status model_load(struct model *model, struct store *store, bool nf4,
+                                            struct error *e);
 
 #endif
