@@ -173,6 +173,30 @@ const char *device_name(const struct device *d)
     return d->info.name;
 }
 
+const struct graft_host *device_host(const struct device *d)
+{
+    return &d->host;
+}
+
+enum graft_status device_describe(const struct plugin *plugin, struct str *out, struct error *e)
+{
+    struct device *d = NULL;
+    struct graft_device_info info;
+    char memory[32];
+    enum graft_status status = create(plugin, 0, &d, e);
+    if (status != GRAFT_OK) return status;
+    uint32_t count = functions(d)->device_count(&d->host);
+    if (count == 0) str_printf(out, "%s: no device\n", plugin->name);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!read_info(d, i, &info)) continue;
+        str_printf(out, "%s %u: %.127s", plugin->name, i, info.name);
+        if (info.memory != 0) str_printf(out, ", %s", format_bytes(info.memory, memory));
+        str_printf(out, info.usable ? "\n" : ": cannot be used: %.255s\n", info.note);
+    }
+    device_close(d);
+    return GRAFT_OK;
+}
+
 uint32_t device_threads(const struct device *d)
 {
     return thread_pool_size(d->pool);

@@ -22,9 +22,14 @@ GRAFT_MUST_USE enum graft_status device_open(const struct device_request *reques
                                              struct device **device, struct error *e);
 void device_close(struct device *device); /* after everything that lives on it; NULL is fine */
 
+/* One line per device of a backend: "usable" or why not; appended to `out` as "N  NAME". */
+GRAFT_MUST_USE enum graft_status device_describe(const struct plugin *backend, struct str *out,
+                                                 struct error *e);
+
 const struct backend *device_backend(const struct device *device);
 const struct plugin *device_plugin(const struct device *device);
-const char *device_name(const struct device *device); /* as the backend describes it */
+const char *device_name(const struct device *device);              /* as the backend describes it */
+const struct graft_host *device_host(const struct device *device); /* what its backend was given */
 uint32_t device_threads(const struct device *device);
 
 #endif

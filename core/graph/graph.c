@@ -209,7 +209,7 @@ static struct graft_shape api_shape(struct graft_builder *b, graft_value v)
     return v.id != 0 ? value_of(graph_of(b), v)->shape : graft_shape1(1);
 }
 
-static void api_fail(struct graft_builder *b, const char *text)
+static void api_refuse(struct graft_builder *b, const char *text)
 {
     graph_fail(graph_of(b), GRAFT_E_INVALID, "%s", text);
 }
@@ -267,7 +267,7 @@ static const struct graft_builder_api builder_api = {
     .output = api_output,
     .constant = api_constant,
     .shape = api_shape,
-    .fail = api_fail,
+    .refuse = api_refuse,
     .param = api_param,
     .base = api_base,
     .dropout = api_dropout,

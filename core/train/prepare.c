@@ -110,7 +110,9 @@ static size_t largest_step(struct trainer *t)
 
 static enum graft_status choose_micro_batch(struct trainer *t, struct error *e)
 {
-    size_t longest = longest_row(t), given = (size_t)t->settings->train.micro_batch_tokens;
+    size_t longest = longest_row(t), given = 0;
+    if (t->settings->train.micro_batch_tokens != SETTINGS_AUTO)
+        given = (size_t)t->settings->train.micro_batch_tokens;
     if (given != 0 && given < longest)
         return error_set(e, GRAFT_E_INVALID,
                          "train.micro_batch_tokens: %zu is less than the longest row, %zu tokens",
@@ -249,7 +251,8 @@ void trainer_memory(const struct trainer *t, struct train_plan *plan)
                                 .steps = t->total_steps,
                                 .micro_batch_tokens = t->micro_tokens,
                                 .recompute = t->recompute};
-    for (int kind = 0; kind < STORE_CLASSES; kind++)
+    add_class(plan, store_class_name(STORE_BASE), model_bytes(t->session->model));
+    for (int kind = STORE_ADAPTER; kind < STORE_CLASSES; kind++)
         add_class(plan, store_class_name((enum store_class)kind),
                   store_bytes(store, (enum store_class)kind));
     uint64_t activations = m.activations < m.transient ? m.activations : m.transient;

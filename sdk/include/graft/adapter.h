@@ -58,7 +58,7 @@ static inline graft_value graft_param(struct graft_builder *b, const struct graf
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
     d.struct_size = (uint32_t)sizeof d;
-    d.init = init;
+    d.init = (int32_t)init;
     d.scale = scale;
     d.site = site;
     d.name = name;

@@ -54,7 +54,7 @@ struct graft_builder_api {
     graft_value (*output)(struct graft_builder *b, graft_value v, uint32_t index);
     graft_value (*constant)(struct graft_builder *b, double value); /* shape [1] */
     struct graft_shape (*shape)(struct graft_builder *b, graft_value v);
-    void (*fail)(struct graft_builder *b, const char *text);
+    void (*refuse)(struct graft_builder *b, const char *text);
     /* Adapters only. */
     graft_value (*param)(struct graft_builder *b, const struct graft_param_desc *desc);
     graft_value (*base)(struct graft_builder *b, const void *site, graft_value x);
@@ -74,7 +74,7 @@ static inline void graft_fail(struct graft_builder *b, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    b->api->fail(b, text);
+    b->api->refuse(b, text);
 }
 
 static inline struct graft_shape graft_shape_of(struct graft_builder *b, graft_value v)
@@ -89,7 +89,7 @@ static inline graft_value graft_constant(struct graft_builder *b, double value)
 
 static inline graft_value graft_unary(struct graft_builder *b, enum graft_op op, graft_value a)
 {
-    return b->api->op(b, op, &a, 1, NULL);
+    return b->api->op(b, (int32_t)op, &a, 1, NULL);
 }
 
 static inline graft_value graft_binary(struct graft_builder *b, enum graft_op op, graft_value x,
@@ -98,7 +98,7 @@ static inline graft_value graft_binary(struct graft_builder *b, enum graft_op op
     graft_value inputs[2];
     inputs[0] = x;
     inputs[1] = y;
-    return b->api->op(b, op, inputs, 2, NULL);
+    return b->api->op(b, (int32_t)op, inputs, 2, NULL);
 }
 
 static inline graft_value graft_add(struct graft_builder *b, graft_value x, graft_value y)

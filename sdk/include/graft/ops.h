@@ -48,14 +48,15 @@ enum graft_op {
 
     /* (ids i32 [T], table any [V, C]) -> [T, C] */
     GRAFT_OP_EMBEDDING = 40,
-    /* (x [T, C], index i32 [R]) -> [R, C], row r is x[index[r]] */
+    /* (x [T, C], index i32 [R]) -> [R, C], row r is x[index[r]]. Its gradient takes the indices to
+     * be distinct. */
     GRAFT_OP_GATHER_ROWS = 41,
     /* (x [R, C], index i32 [R], distinct) -> [params.rows, C]: zeros but for row index[r] = x[r] */
     GRAFT_OP_SCATTER_ROWS = 42,
 
-    /* (x [T, C], w [C]) -> x * rsqrt(mean(x^2) + eps) * w      (Zhang and Sennrich 2019) */
+    /* (x [.., C], w [C]) -> x * rsqrt(mean(x^2) + eps) * w      (Zhang and Sennrich 2019) */
     GRAFT_OP_RMS_NORM = 50,
-    /* (dy [T, C], x [T, C], w [C]) -> dx [T, C] */
+    /* (dy [.., C], x [.., C], w [C]) -> dx [.., C] */
     GRAFT_OP_RMS_NORM_BACKWARD = 51,
 
     /* (positions i32 [T], inverse frequencies [D/2]) -> [T, D]: D/2 cosines, then D/2 sines, each
@@ -72,7 +73,8 @@ enum graft_op {
     /* (q [T, H*D], k [S, G*D], v [S, G*D], first i32 [T], last i32 [T]) -> o [T, H*D], lse [T, H]
      * Query t sees keys first[t]..last[t], and of those only the last `window` if window > 0.
      * Head h uses key/value head h / (H/G). Scores are scale * q.k, then softcap * tanh(s /
-     * softcap) if softcap > 0, softmax, values. lse is the log of the sum of exponentials. */
+     * softcap) if softcap > 0, softmax, values. lse is the log of the sum of exponentials. Every
+     * query must see a key. */
     GRAFT_OP_ATTENTION = 80,
     /* (q, k, v, first, last, o, lse, do) -> dq, dk, dv. For packed documents: S = T, last[t] = t.
      */

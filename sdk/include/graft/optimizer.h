@@ -37,7 +37,7 @@ static inline graft_value graft_state(struct graft_builder *b, const struct graf
                                       const char *name, struct graft_shape shape,
                                       enum graft_dtype dtype, enum graft_init init)
 {
-    return b->api->state(b, u, name, shape, dtype, init);
+    return b->api->state(b, u, name, shape, (int32_t)dtype, (int32_t)init);
 }
 
 /* From the next step on `stored` (the parameter or a state) is `value`. Returns `value`. */

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * graft eval RUN: loss and exact match of a finished run (or a model) on a file of rows.
+ */
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+#include "eval/eval.h"
+#include "session/source.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct measure {
+    struct source source;
+    struct session *session;
+    struct eval_set set;
+    struct batch_slot slot;
+    struct micro_batch batch;
+    struct loss_program program;
+    struct generator *generator;
+    struct eval_answers answers;
+    double loss, exact;
+    int64_t rows, max_new_tokens;
+};
+
+static bool show(void *context, size_t done, size_t total)
+{
+    char line[64];
+    (void)context;
+    snprintf(line, sizeof line, "measuring  %zu/%zu rows", done, total);
+    progress_show(line);
+    return cli_stop_requested(NULL);
+}
+
+/* The file: --data, or the run's split. */
+static enum graft_status choose_file(const struct cli_args *args, const struct settings *s,
+                                     const char **path, struct error *e)
+{
+    const char *data = cli_value(args, "data"), *split = cli_value(args, "split");
+    if (data != NULL && split != NULL)
+        return error_set(e, GRAFT_E_INVALID, "--data and --split exclude each other");
+    if (data == NULL && s != NULL) {
+        if (split == NULL) split = s->data.test != NULL ? "test" : "valid";
+        if (strcmp(split, "test") == 0)
+            data = s->data.test;
+        else if (strcmp(split, "valid") == 0)
+            data = s->data.valid;
+        else if (strcmp(split, "train") == 0)
+            data = s->data.train.items[0];
+        else
+            return error_set(e, GRAFT_E_INVALID, "--split: found %s, expected train, valid or test",
+                             split);
+    }
+    if (data == NULL)
+        return error_set(e, GRAFT_E_INVALID, "no rows to measure; name a file with --data");
+    *path = data;
+    return GRAFT_OK;
+}
+
+static enum graft_status load(const struct cli_args *args, struct measure *m, struct error *e)
+{
+    const char *path = NULL;
+    const struct settings *s = m->source.settings;
+    enum graft_status status = choose_file(args, s, &path, e);
+    if (status == GRAFT_OK)
+        status = cli_int(args, "rows", 0, INT64_MAX, s != NULL ? s->eval.rows : 0, &m->rows, e);
+    if (status == GRAFT_OK)
+        status = cli_int(args, "max-new-tokens", 1, 1 << 20,
+                         s != NULL ? s->eval.max_new_tokens : 96, &m->max_new_tokens, e);
+    if (status != GRAFT_OK) return status;
+    size_t context = (size_t)model_config(m->session->model)->context;
+    struct data_tokenize_options options = {
+        .tokenizer = m->session->tokenizer,
+        .chat = m->session->has_chat ? &m->session->chat : NULL,
+        .train_all = s != NULL && s->data.train_on == TRAIN_ON_ALL,
+        .drop_long = s != NULL && s->data.too_long == TOO_LONG_DROP,
+        .max_length = s != NULL ? (size_t)s->data.max_length : context,
+        .context = context};
+    return eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
+}
+
+static enum graft_status plan(struct measure *m, struct error *e)
+{
+    enum { TOKENS = 1024, SLOTS = 32 };
+    size_t longest = m->set.tokens.ledger.longest, capacity = longest > TOKENS ? longest : TOKENS;
+    enum graft_status status = batch_slot_create(m->session, capacity, &m->slot, e);
+    if (status == GRAFT_OK) status = micro_batch_create(capacity, &m->batch, e);
+    if (status == GRAFT_OK)
+        status = loss_program_plan(m->session, &m->slot, false, false, &m->program, e);
+    if (status != GRAFT_OK || m->set.prompts == NULL) return status;
+    struct generator_size size = {.slots = m->set.count < SLOTS ? m->set.count : SLOTS,
+                                  .length = m->set.longest_prompt + (size_t)m->max_new_tokens,
+                                  .tokens = capacity};
+    return generator_plan(m->session, &size, &m->generator, e);
+}
+
+static enum graft_status run(const struct cli_args *args, struct measure *m, struct error *e)
+{
+    const struct settings *s = m->source.settings;
+    const char *backend = cli_value(args, "backend");
+    if (backend == NULL) backend = s != NULL ? s->backend.name : "auto";
+    struct device_request device = {.name = backend, .base_dir = s != NULL ? s->folder : "."};
+    enum graft_status status = session_start(m->session, &device, e);
+    if (status == GRAFT_OK && m->source.request.adapter_count != 0)
+        status = session_load_adapters(m->session, m->source.folders, e);
+    if (status == GRAFT_OK) status = loss_program_compile(m->session, &m->program, e);
+    if (status == GRAFT_OK && m->generator != NULL) status = generator_compile(m->generator, e);
+    if (status == GRAFT_OK)
+        status = eval_loss(m->session, &m->program, &m->batch, &m->set, show, NULL, &m->loss, e);
+    if (status != GRAFT_OK || m->generator == NULL) return status;
+    status = eval_answer(m->session, m->generator, &m->set, (size_t)m->max_new_tokens, show, NULL,
+                         &m->answers, e);
+    if (status == GRAFT_OK) m->exact = eval_exact_match(&m->set, &m->answers);
+    return status;
+}
+
+static int print(const struct cli_args *args, const struct measure *m)
+{
+    struct str text = {0};
+    if (cli_flag(args, "json"))
+        return cli_print_json(json_pack("{s:I, s:f, s:f, s:o}", "rows", (json_int_t)m->set.count,
+                                        "loss", m->loss, "perplexity", exp(m->loss), "exact_match",
+                                        m->generator != NULL ? json_real(m->exact) : json_null()));
+    str_printf(&text, "rows         %zu\nloss         %.4f\nperplexity   %.3f\n", m->set.count,
+               m->loss, exp(m->loss));
+    if (m->generator != NULL)
+        str_printf(&text, "exact match  %.1f %% (%.0f of %zu)\n", 100 * m->exact,
+                   m->exact * (double)m->set.count, m->set.count);
+    return cli_print(&text);
+}
+
+int command_eval(const struct cli_args *args)
+{
+    struct error e = {0};
+    struct measure m = {0};
+    cli_signals_begin();
+    enum graft_status status =
+        source_open(args->arguments[0], cli_value(args, "model"), &m.source, &e);
+    if (status == GRAFT_OK) status = session_open(&m.source.request, &m.session, &e);
+    if (status == GRAFT_OK) status = load(args, &m, &e);
+    if (status == GRAFT_OK) status = plan(&m, &e);
+    if (status == GRAFT_OK) status = run(args, &m, &e);
+    progress_clear();
+    int exit_status = status == GRAFT_OK ? print(args, &m) : cli_fail(&e);
+    eval_answers_free(&m.answers);
+    generator_destroy(m.generator);
+    loss_program_destroy(&m.program);
+    micro_batch_destroy(&m.batch);
+    batch_slot_destroy(&m.slot);
+    eval_set_free(&m.set);
+    session_close(m.session);
+    source_free(&m.source);
+    return exit_status;
+}

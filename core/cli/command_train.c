@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * graft train RECIPE, and graft plan RECIPE: the same run, not started.
+ */
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "cli/recipe.h"
+
+#include "train/train.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static void step_line(const struct train_progress *p, char *line, size_t size)
+{
+    char memory[32], left[32];
+    snprintf(line, size, "step %lld/%lld  loss %.4f  lr %.2e  %.0f tokens/s  %s  %s left",
+             (long long)p->done, (long long)p->total, p->loss, p->lr, p->tokens_per_second,
+             format_bytes(p->memory, memory), progress_time(p->seconds_left, left));
+}
+
+/* Without a terminal a line now and then, so that a log shows life. */
+static void show(void *context, const struct train_progress *p)
+{
+    static const char *const names[] = {[TRAIN_BEFORE] = "measuring before",
+                                        [TRAIN_VALID] = "measuring valid",
+                                        [TRAIN_AFTER] = "measuring after"};
+    time_t *last = context, now = time(NULL);
+    char line[256];
+    if (p->phase == TRAIN_STEPS)
+        step_line(p, line, sizeof line);
+    else
+        snprintf(line, sizeof line, "%s  %lld/%lld rows", names[p->phase], (long long)p->done,
+                 (long long)p->total);
+    progress_show(line);
+    if (cli_is_terminal(2) || now - *last < 10) return;
+    *last = now;
+    fprintf(stderr, "%s\n", line);
+}
+
+int command_train(const struct cli_args *args)
+{
+    struct error e = {0};
+    struct settings *settings = NULL;
+    struct train_outcome outcome = {0};
+    time_t last = 0;
+    if (cli_flag(args, "resume") && cli_flag(args, "overwrite")) {
+        error_set(&e, GRAFT_E_INVALID, "--resume and --overwrite exclude each other");
+        return cli_fail(&e);
+    }
+    if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
+    struct train_request request = {.settings = settings,
+                                    .mode = cli_flag(args, "resume")      ? RUN_RESUME
+                                            : cli_flag(args, "overwrite") ? RUN_OVERWRITE
+                                                                          : RUN_NEW,
+                                    .progress = show,
+                                    .stop = cli_stop_requested,
+                                    .context = &last};
+    cli_signals_begin();
+    enum graft_status status = train_run(&request, &outcome, &e);
+    progress_clear();
+    int exit_status;
+    if (status != GRAFT_OK) {
+        str_free(&outcome.table);
+        exit_status = cli_fail(&e);
+    } else if (outcome.was_finished) {
+        fprintf(stderr, "%s: this run is finished; nothing to do\n", settings->output);
+        exit_status = EXIT_DONE;
+    } else {
+        str_printf(&outcome.table, "\n%s/report.html\n", settings->output);
+        exit_status = cli_print(&outcome.table);
+    }
+    settings_free(settings);
+    return exit_status;
+}
+
+static void plan_text(const struct train_plan *plan, struct str *out)
+{
+    char size[32];
+    for (size_t i = 0; i < plan->count; i++)
+        str_printf(out, "%-16s %12s\n", plan->classes[i].name,
+                   format_bytes((uint64_t)plan->classes[i].planned, size));
+    str_printf(out, "%-16s %12s\n\n", "total", format_bytes((uint64_t)plan->total, size));
+    str_printf(out, "%lld trained numbers at %zu layers, beside %lld frozen ones\n",
+               (long long)plan->parameters, plan->sites, (long long)plan->base_parameters);
+    str_printf(out, "%lld steps, micro-batches of at most %zu tokens, gradient checkpointing %s\n",
+               (long long)plan->steps, plan->micro_batch_tokens, plan->recompute ? "on" : "off");
+}
+
+static json_t *plan_json(const struct train_plan *plan)
+{
+    json_t *classes = json_object();
+    for (size_t i = 0; i < plan->count; i++)
+        json_object_set_new(classes, plan->classes[i].name,
+                            json_integer((json_int_t)plan->classes[i].planned));
+    return json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:I, s:b}", "memory", classes, "total", (json_int_t)plan->total,
+        "trainable_parameters", (json_int_t)plan->parameters, "base_parameters",
+        (json_int_t)plan->base_parameters, "steps", (json_int_t)plan->steps, "micro_batch_tokens",
+        (json_int_t)plan->micro_batch_tokens, "gradient_checkpointing", plan->recompute);
+}
+
+int command_plan(const struct cli_args *args)
+{
+    struct error e = {0};
+    struct settings *settings = NULL;
+    struct train_plan plan;
+    struct str text = {0};
+    if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
+    enum graft_status status = train_plan(settings, &plan, &e);
+    settings_free(settings);
+    if (status != GRAFT_OK) return cli_fail(&e);
+    if (cli_flag(args, "json")) return cli_print_json(plan_json(&plan));
+    plan_text(&plan, &text);
+    return cli_print(&text);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Telling runs, adapters and models apart by the files in them.
+ */
+#include "session/source.h"
+
+#include "file/paths.h"
+
+#include <string.h>
+
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    bool there = path != NULL && path_kind(path) == PATH_FILE;
+    mem_free(path);
+    return there;
+}
+
+static enum graft_status list_folders(struct source *s, const char *path, struct error *e)
+{
+    size_t count = s->request.adapter_count;
+    const char **folders = arena_alloc(&s->arena, count, sizeof *folders);
+    for (size_t i = 0; folders != NULL && i < count; i++) {
+        folders[i] = count == 1 ? arena_strdup(&s->arena, path)
+                                : arena_format(&s->arena, "%s/adapters/%zu-%s", path, i,
+                                               s->request.adapters[i].method);
+        if (folders[i] == NULL) folders = NULL;
+    }
+    s->folders = folders;
+    return folders != NULL ? GRAFT_OK : error_memory(e, "a list of adapters", count);
+}
+
+static enum graft_status open_run(const char *path, const char *model, struct source *s,
+                                  struct error *e)
+{
+    static const char *const quantize[] = {"keep", "nf4"};
+    char *recipe = path_join(path, "recipe.yaml");
+    char *set = model != NULL ? mem_format("model.path=%s", model) : NULL;
+    const char *sets[1] = {set};
+    if (recipe == NULL || (model != NULL && set == NULL)) {
+        mem_free(recipe);
+        return error_memory(e, "a path", strlen(path));
+    }
+    enum graft_status status = settings_load(recipe, sets, model != NULL, &s->settings, e);
+    mem_free(recipe);
+    mem_free(set);
+    if (status != GRAFT_OK) return status;
+    s->request = (struct session_request){.model = s->settings->model.path,
+                                          .quantize = quantize[s->settings->model.quantize],
+                                          .template_name = s->settings->data.template_name,
+                                          .adapters = s->settings->adapters,
+                                          .adapter_count = s->settings->adapter_count};
+    return list_folders(s, path, e);
+}
+
+static enum graft_status open_peft(const char *path, const char *model, struct source *s,
+                                   struct error *e)
+{
+    if (model == NULL)
+        return error_set(e, GRAFT_E_INVALID,
+                         "%s is a PEFT adapter; name the model it belongs to with --model", path);
+    enum graft_status status = adapt_read_config(path, &s->arena, &s->peft, e);
+    if (status != GRAFT_OK) return status;
+    s->request = (struct session_request){
+        .model = model, .quantize = "keep", .adapters = &s->peft, .adapter_count = 1};
+    return list_folders(s, path, e);
+}
+
+enum graft_status source_open(const char *path, const char *model, struct source *s,
+                              struct error *e)
+{
+    if (path_kind(path) == PATH_MISSING)
+        return error_set(e, GRAFT_E_INVALID, "%s: there is no such file or folder", path);
+    if (has_file(path, "recipe.yaml")) {
+        if (has_file(path, "adapter_model.safetensors") || has_file(path, "stack.json"))
+            return open_run(path, model, s, e);
+        return error_set(e, GRAFT_E_INVALID,
+                         "%s: this run has not finished: it has no adapter yet; go on with graft "
+                         "train --resume",
+                         path);
+    }
+    if (has_file(path, "adapter_config.json")) return open_peft(path, model, s, e);
+    if (model != NULL)
+        return error_set(e, GRAFT_E_INVALID, "%s is no adapter, so --model has no meaning", path);
+    s->request = (struct session_request){.model = path, .quantize = "keep"};
+    return GRAFT_OK;
+}
+
+void source_free(struct source *s)
+{
+    option_values_destroy(s->peft.options);
+    settings_free(s->settings);
+    arena_free(&s->arena);
+    *s = (struct source){0};
+}

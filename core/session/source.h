@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a user points at: a run's folder, a PEFT folder with its model, or a model alone.
+ */
+#ifndef CORE_SESSION_SOURCE_H
+#define CORE_SESSION_SOURCE_H
+
+#include "session/session.h"
+
+struct source {
+    struct session_request request;
+    const char *const *folders;   /* of the adapters, for session_load_adapters */
+    struct settings *settings;    /* of a run; else NULL */
+    struct settings_adapter peft; /* of a PEFT folder */
+    struct arena arena;
+};
+
+/* `model`: for a PEFT folder, and for a run whose model moved; else NULL. Zero-initialized `out`;
+ * source_free also after a failure. */
+GRAFT_MUST_USE enum graft_status source_open(const char *path, const char *model,
+                                             struct source *out, struct error *e);
+void source_free(struct source *source);
+
+#endif
