@@ -135,7 +135,7 @@ static bool form_stretch(enum normalizer_kind kind, const struct piece *p, size_
     utf8proc_int32_t *codes = mem_zalloc(2 * room, sizeof *codes);
     if (codes == NULL) return false;
     utf8proc_ssize_t n = -1;
-    if (decompose(p, begin, end, options | UTF8PROC_DECOMPOSE, codes, &count)) {
+    if (decompose(p, begin, end, options, codes, &count)) {
         order_marks(codes, count, codes + room);
         n = utf8proc_reencode(codes, (utf8proc_ssize_t)count, options);
     }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writes into a stored value `to`; the output is that memory.
+ *   assign: to := from, unless a guard is given and is 0
+ *   accumulate: to += from
+ */
+#include "cpu/cpu.h"
+#include "cpu/vec.h"
+
+static uint32_t tasks(struct cpu_job *job)
+{
+    const float *guard = job->call.in[2].data;
+    if (job->call.op == GRAFT_OP_ASSIGN && guard != NULL && guard[0] == 0.0f) return 0;
+    return cpu_row_tasks(graft_shape_count(job->call.in[0].shape), 1);
+}
+
+static void run(const struct cpu_job *job, uint32_t index, void *scratch)
+{
+    (void)scratch;
+    float *to = job->call.in[0].data;
+    const float *from = job->call.in[1].data;
+    struct cpu_range r = cpu_piece(graft_shape_count(job->call.in[0].shape), CPU_CHUNK, index);
+    if (job->call.op == GRAFT_OP_ASSIGN) {
+        memmove(to + r.begin, from + r.begin, (size_t)(r.end - r.begin) * sizeof *to);
+        return;
+    }
+    PARALLEL_LOOP
+    for (int64_t i = r.begin; i < r.end; i++) to[i] += from[i];
+}
+
+const struct cpu_kernel cpu_assign = {.phase = {{tasks, run}}};
+const struct cpu_kernel cpu_accumulate = {.phase = {{tasks, run}}};

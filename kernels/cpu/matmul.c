@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * out [M, N] = a · b, b of any storage type. A task is a block of rows by a block of columns; it
+ * dequantizes its part of b chunk by chunk of K into panels and multiplies at once. Rows are cut
+ * less where b is quantized, so that a weight is dequantized once per run for up to QUANT_ROWS
+ * tokens. The sum over K is never split between tasks.
+ *
+ * Up to FEW rows (decoding) on a weight [N, K]: dot products along its rows instead of panels.
+ */
+#include "cpu/cpu.h"
+#include "cpu/dequantize.h"
+#include "cpu/gemm.h"
+#include "cpu/row.h"
+
+#include <stdbool.h>
+
+enum {
+    QUANT_ROWS = 1536,
+    WIDE_ROWS = 512,
+    NARROW_ROWS = 96,
+    NARROW = 256,                        /* fewer columns than this cannot occupy the threads */
+    DIRECT_ROWS = 48,                    /* fewer rows than this do not pay for packing b */
+    FEW = 4,                             /* rows of dot products */
+    FEW_DEPTH = 2048,                    /* K at once then; a multiple of every block */
+    ACROSS = GEMM_PANEL == 32 ? 64 : 48, /* columns of a task: b stored [N, K] */
+    ALONG = 96,                          /* b stored [K, N]; a multiple of 32 */
+    LARGE_BLOCK = 256,                   /* of the K-quants */
+    TILE = GEMM_DEPTH * LARGE_BLOCK
+};
+
+struct product {
+    int64_t batch, m, n, k;
+    int64_t a_row, a_col;
+    bool turned; /* b is stored [N, K] */
+    bool stored; /* b is not f32 */
+    int32_t dtype;
+    int64_t rows, columns; /* of a task */
+    bool few;
+};
+
+static int64_t even(int64_t count, int64_t most, int64_t multiple)
+{
+    int64_t parts = cpu_larger(1, cpu_parts(count, most));
+    return cpu_larger(multiple, cpu_parts(cpu_parts(count, parts), multiple) * multiple);
+}
+
+static struct product product_of(const struct kernel_call *call)
+{
+    const struct graft_shape *a = &call->in[0].shape, *b = &call->in[1].shape;
+    int first = a->rank == 3;
+    int ta = call->params.matmul.transpose_a != 0, tb = call->params.matmul.transpose_b != 0;
+    struct product p = {.batch = first ? a->dim[0] : 1};
+    p.m = a->dim[first + ta];
+    p.k = a->dim[first + !ta];
+    p.n = b->dim[first + !tb];
+    p.a_row = ta ? 1 : p.k;
+    p.a_col = ta ? p.m : 1;
+    p.turned = tb;
+    p.dtype = call->in[1].dtype;
+    p.stored = p.dtype != GRAFT_DTYPE_F32;
+    p.few = tb && !ta && p.m <= FEW;
+    p.rows = even(p.m, p.stored ? QUANT_ROWS : p.n >= NARROW ? WIDE_ROWS : NARROW_ROWS, GEMM_ROWS);
+    p.columns = tb ? ACROSS : ALONG;
+    if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
+    return p;
+}
+
+static void size(const struct kernel_call *largest, struct cpu_size *size)
+{
+    (void)largest;
+    size->thread = 2 * TILE * sizeof(float);
+}
+
+static uint32_t tasks(struct cpu_job *job)
+{
+    if (job->call.out[0].data == NULL) return 0;
+    struct product p = product_of(&job->call);
+    return (uint32_t)(p.batch * cpu_parts(p.m, p.rows) * cpu_parts(p.n, p.columns));
+}
+
+/* c [m, n] of x [m, k], weight rows w [n, k]: one piece of K. */
+static void dots(const struct gemm *g, const float *w, int64_t row)
+{
+    for (int64_t j = 0; j < g->n; j++)
+        for (int64_t i = 0; i < g->m; i++) {
+            float dot = row_dot(g->a + i * g->a_row, w + j * row, g->k);
+            float *c = g->c + i * g->c_row + j;
+            *c = g->add ? *c + dot : dot;
+        }
+}
+
+/* g is the task's product but for b: all of K. */
+static void few_rows(const struct product *p, const void *b, int64_t column, struct gemm *g,
+                     float *tile)
+{
+    const float *a = g->a;
+    for (int64_t k = 0; k < p->k || k == 0; k += FEW_DEPTH) {
+        g->k = cpu_smaller(FEW_DEPTH, p->k - k);
+        g->a = a + k;
+        g->add = k > 0;
+        if (p->stored) {
+            cpu_dequantize(p->dtype, b, p->k, column, g->n, k, g->k, tile);
+            dots(g, tile, g->k);
+        } else {
+            dots(g, (const float *)b + column * p->k + k, p->k);
+        }
+    }
+}
+
+static void weight_rows(const struct product *p, const void *b, int64_t column, struct gemm *g,
+                        float *tile)
+{
+    const float *a = g->a;
+    float *panels = tile + TILE;
+    g->b = panels;
+    g->b_row = 0;
+    for (int64_t k = 0; k < p->k || k == 0; k += GEMM_DEPTH) {
+        g->k = cpu_smaller(GEMM_DEPTH, p->k - k);
+        g->a = a + k * g->a_col;
+        g->add = k > 0;
+        if (p->stored) {
+            cpu_dequantize(p->dtype, b, p->k, column, g->n, k, g->k, tile);
+            gemm_pack_columns(tile, g->k, g->k, g->n, panels);
+        } else {
+            gemm_pack_columns((const float *)b + column * p->k + k, p->k, g->k, g->n, panels);
+        }
+        gemm(g);
+    }
+}
+
+static void weight_columns(const struct product *p, const void *b, int64_t column, struct gemm *g,
+                           float *tile)
+{
+    const float *a = g->a, *plain = b;
+    float *panels = tile + TILE;
+    if (!p->stored && g->m < DIRECT_ROWS) {
+        g->b = plain + column;
+        g->b_row = p->n;
+        gemm(g);
+        return;
+    }
+    g->b = panels;
+    g->b_row = 0;
+    for (int64_t k = 0; k < p->k || k == 0; k += GEMM_DEPTH) {
+        g->k = cpu_smaller(GEMM_DEPTH, p->k - k);
+        g->a = a + k * g->a_col;
+        g->add = k > 0;
+        if (p->stored) {
+            cpu_dequantize(p->dtype, b, p->n, k, g->k, column, g->n, tile);
+            gemm_pack_rows(tile, g->n, g->k, g->n, panels);
+        } else {
+            gemm_pack_rows(plain + k * p->n + column, p->n, g->k, g->n, panels);
+        }
+        gemm(g);
+    }
+}
+
+static void run(const struct cpu_job *job, uint32_t index, void *scratch)
+{
+    const struct kernel_call *call = &job->call;
+    struct product p = product_of(call);
+    int64_t across = cpu_parts(p.n, p.columns), down = cpu_parts(p.m, p.rows);
+    int64_t batch = index / (across * down), at = index % (across * down);
+    struct cpu_range rows = cpu_piece(p.m, p.rows, at / across);
+    struct cpu_range columns = cpu_piece(p.n, p.columns, at % across);
+    const float *a = call->in[0].data;
+    const void *b = call->in[1].data;
+    float *c = call->out[0].data;
+    if (batch > 0) b = (const float *)b + batch * p.k * p.n;
+    struct gemm g = {.m = rows.end - rows.begin, .n = columns.end - columns.begin, .k = p.k};
+    g.a = a + batch * p.m * p.k + rows.begin * p.a_row;
+    g.a_row = p.a_row;
+    g.a_col = p.a_col;
+    g.c = c + (batch * p.m + rows.begin) * p.n + columns.begin;
+    g.c_row = p.n;
+    if (p.few)
+        few_rows(&p, b, columns.begin, &g, scratch);
+    else if (p.turned)
+        weight_rows(&p, b, columns.begin, &g, scratch);
+    else
+        weight_columns(&p, b, columns.begin, &g, scratch);
+}
+
+const struct cpu_kernel cpu_matmul = {size, {{tasks, run}}};
