@@ -55,11 +55,10 @@ static graft_value hook_param(void *context, struct graft_builder *b,
     struct parameter *p = key != NULL ? find_parameter(a, f->layer, key) : NULL;
     if (p == NULL && key != NULL && a->registering) p = add_parameter(a, f->layer, key, d);
     if (p == NULL) {
-        graft_fail(b,
-                   key == NULL || a->registering
-                       ? "%s: not enough memory"
-                       : "%s: the plugin asks for it in one program and not in another",
-                   d->name);
+        if (key == NULL || a->registering)
+            graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", d->name);
+        else
+            graft_fail(b, "%s: the plugin asks for it in one program and not in another", d->name);
         return (graft_value){0};
     }
     if (!same_shape(p->stored->shape, d->shape)) {
@@ -120,7 +119,7 @@ static graft_value call_from(struct adapt *a, size_t layers, const struct model_
                           .outer = a->frame};
     if (option_values_for_site(layer->settings->options, site->name, layer->filled, &e) !=
         GRAFT_OK) {
-        graft_fail(b, "%s", e.text);
+        graph_fail(a->graph, e.status, "%s", e.text);
         return x;
     }
     a->frame = &frame;
@@ -181,6 +180,20 @@ static enum graft_status register_parameters(struct adapt *a, struct error *e)
     return status;
 }
 
+/* In a recipe a pattern without effect is a mistake; in a PEFT folder it may have a history. */
+static enum graft_status check_patterns(struct adapt *a, const struct layer *layer, struct error *e)
+{
+    const struct settings_adapter *settings = layer->settings;
+    if (settings->places.of == NULL || !option_values_has_patterns(settings->options))
+        return GRAFT_OK;
+    const char **names = arena_alloc(&a->arena, a->site_count, sizeof *names);
+    size_t count = 0;
+    if (names == NULL) return error_memory(e, "an adapter", a->site_count);
+    for (size_t i = 0; i < a->site_count; i++)
+        if (layer->matched[i]) names[count++] = a->sites[i].name;
+    return option_values_check_patterns(settings->options, names, count, e);
+}
+
 static enum graft_status set_up_layer(struct adapt *a, size_t index,
                                       const struct settings_adapter *settings, struct error *e)
 {
@@ -197,7 +210,8 @@ static enum graft_status set_up_layer(struct adapt *a, size_t index,
                          "%s acts on no linear layer, and this graft knows no "
                          "other site yet",
                          settings->method);
-    return targets_match(settings, a->sites, a->site_count, layer->matched, e);
+    enum graft_status status = targets_match(settings, a->sites, a->site_count, layer->matched, e);
+    return status == GRAFT_OK ? check_patterns(a, layer, e) : status;
 }
 
 enum graft_status adapt_create(const struct settings_adapter *adapters, size_t count,

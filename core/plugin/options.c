@@ -385,6 +385,27 @@ enum graft_status option_values_for_site(const struct option_values *v, const ch
     return GRAFT_OK;
 }
 
+enum graft_status option_values_check_patterns(const struct option_values *v,
+                                               const char *const *site_names, size_t count,
+                                               struct error *e)
+{
+    for (size_t i = 0; i < v->pattern_count; i++) {
+        const struct pattern *p = &v->patterns[i];
+        char shown[QUOTE_SIZE];
+        bool matched = false;
+        for (size_t n = 0; n < count && !matched; n++) {
+            enum graft_status status = matches(v, p, site_names[n], &matched, e);
+            if (status != GRAFT_OK) return status;
+        }
+        if (!matched)
+            return error_set(e, GRAFT_E_INVALID,
+                             "%s: %s matches none of the %zu layers that target_modules chooses",
+                             v->plugin->options[p->option].pattern, quote_text(p->text, shown),
+                             count);
+    }
+    return GRAFT_OK;
+}
+
 static json_t *value_json(const struct graft_option *o, struct option_value value)
 {
     switch (o->type) {

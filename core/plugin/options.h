@@ -66,6 +66,11 @@ GRAFT_MUST_USE enum graft_status option_values_for_site(const struct option_valu
                                                         const char *site_name, void *filled,
                                                         struct error *e);
 
+/* A pattern that matches none of the sites has no effect: GRAFT_E_INVALID "KEY: ...". */
+GRAFT_MUST_USE enum graft_status option_values_check_patterns(const struct option_values *values,
+                                                              const char *const *site_names,
+                                                              size_t count, struct error *e);
+
 /* Every key with its value, defaults included, in the plugin's order; pattern keys follow their
  * key. A new reference; NULL when memory ran out. */
 json_t *option_values_json(const struct option_values *values);
