@@ -94,7 +94,8 @@ GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .functions = &functions,
 };
 C
-gives 0 "$cmake" -S mine -B mine/build "-DCMAKE_PREFIX_PATH=$work/moved/tree"
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
+gives 0 "$cmake" -S mine -B mine/build -G "$generator" "-DCMAKE_PREFIX_PATH=$work/moved/tree"
 gives 0 "$cmake" --build mine/build
 plugin=$(find mine/build -name adapter-scaled.so)
 is "it is built" test -s "$plugin"

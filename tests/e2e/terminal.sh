@@ -5,6 +5,8 @@
 # and NO_COLOR is respected.
 . "$(dirname "$0")/lib.sh"
 command -v script >/dev/null || { echo "script (bsdutils) is missing"; exit 77; }
+script -qec true /dev/null </dev/null >/dev/null 2>&1 ||
+    { echo "there are no pseudo-terminals here (/dev/pts)"; exit 77; }
 write_recipe
 escape=$(printf '\033')
 
