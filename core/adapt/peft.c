@@ -9,6 +9,7 @@
 #include "file/atomic.h"
 #include "file/paths.h"
 #include "file/safetensors.h"
+#include "graph/once.h"
 
 #include <string.h>
 
@@ -44,10 +45,17 @@ static json_t *numbers_json(const struct numbers *numbers)
     return list;
 }
 
-/* The names that were matched, in full where no list was given. */
-static json_t *default_targets(void)
+/* The plugin's usual targets as a list; null where it takes every site of its kinds. */
+static json_t *usual_json(const char *usual)
 {
-    return json_pack("[s, s]", "q_proj", "v_proj");
+    if (usual == NULL) return json_null();
+    json_t *list = json_array();
+    for (const char *word = usual; *word != '\0';) {
+        size_t n = strcspn(word, " ");
+        json_array_append_new(list, json_stringn(word, n));
+        word += n + (word[n] == ' ');
+    }
+    return list;
 }
 
 static json_t *config_json(const struct adapt *a, size_t index, const char *base_name)
@@ -63,7 +71,7 @@ static json_t *config_json(const struct adapt *a, size_t index, const char *base
     put(config, "inference_mode", json_true());
     put(config, "bias", json_string("none"));
     put(config, "target_modules",
-        targets_given ? targets_json(&s->target_modules) : default_targets());
+        targets_given ? targets_json(&s->target_modules) : usual_json(functions->default_targets));
     put(config, "exclude_modules", targets_json(&s->exclude_modules));
     put(config, "layers_to_transform", numbers_json(&s->layers_to_transform));
     put(config, "layers_pattern",
@@ -101,17 +109,23 @@ struct tensors {
     size_t count;
 };
 
+/* Shared ones go by their bare name. */
+static const char *file_key(const struct parameter *p, struct arena *arena)
+{
+    return p->shared ? p->key : arena_format(arena, "%s%s", prefix, p->key);
+}
+
 static enum graft_status read_parameters(const struct adapt *a, size_t index,
                                          const struct backend *backend, struct tensors *t,
                                          struct error *e)
 {
-    t->views = arena_alloc(&t->arena, a->parameter_count, sizeof *t->views);
+    t->views = arena_alloc(&t->arena, a->parameter_count + a->saved_count, sizeof *t->views);
     if (t->views == NULL) return error_memory(e, "the adapter's tensors", a->parameter_count);
     for (size_t i = 0; i < a->parameter_count; i++) {
         const struct parameter *p = &a->parameters[i];
         if (p->adapter != index || p->unsaved) continue;
         void *data = arena_alloc(&t->arena, p->stored->bytes, 1);
-        const char *name = arena_format(&t->arena, "%s%s", prefix, p->key);
+        const char *name = file_key(p, &t->arena);
         if (data == NULL || name == NULL) return error_memory(e, p->key, p->stored->bytes);
         enum graft_status status = stored_read(p->stored, backend, data, p->stored->bytes, e);
         if (status != GRAFT_OK) return status;
@@ -124,6 +138,50 @@ static enum graft_status read_parameters(const struct adapt *a, size_t index,
     return GRAFT_OK;
 }
 
+/* Values that the plugin's save function computes for the file. */
+static enum graft_status read_computed(struct adapt *a, struct once *once,
+                                       const struct graph *graph, struct tensors *t,
+                                       struct error *e)
+{
+    for (size_t i = 0; i < a->saved_count; i++) {
+        struct graft_shape shape = graph_value(graph, a->saved[i].value)->shape;
+        uint64_t bytes = dtype_bytes(GRAFT_DTYPE_F32, shape);
+        void *data = arena_alloc(&t->arena, bytes, 1);
+        if (data == NULL) return error_memory(e, a->saved[i].key, bytes);
+        enum graft_status status = once_read(once, a->saved[i].value, data, bytes, e);
+        if (status != GRAFT_OK) return status;
+        t->views[t->count++] = (struct tensor_view){.name = a->saved[i].key,
+                                                    .dtype = GRAFT_DTYPE_F32,
+                                                    .shape = shape,
+                                                    .data = data,
+                                                    .bytes = bytes};
+    }
+    return GRAFT_OK;
+}
+
+/* Everything that goes into the file. */
+static enum graft_status collect(struct adapt *a, size_t index, const struct backend *backend,
+                                 struct tensors *t, struct error *e)
+{
+    struct graph *graph = NULL;
+    struct once once = {0};
+    struct adapt_mode mode = {.training = false};
+    enum graft_status status = graph_create(&graph, e);
+    if (status != GRAFT_OK) return status;
+    a->saved_count = 0;
+    if (a->layers[index].functions->save != NULL) {
+        adapt_begin_for(a, graph, &mode, PURPOSE_SAVE);
+        adapt_call_save(a, index);
+        adapt_end(a);
+        status = once_run(&once, graph, backend, e);
+    }
+    if (status == GRAFT_OK) status = read_parameters(a, index, backend, t, e);
+    if (status == GRAFT_OK) status = read_computed(a, &once, graph, t, e);
+    once_end(&once);
+    graph_destroy(graph);
+    return status;
+}
+
 enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
                              const char *base_name, const struct backend *backend, struct error *e)
 {
@@ -132,7 +190,7 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
     char *path = path_join(folder, "adapter_model.safetensors");
     enum graft_status status = path != NULL ? GRAFT_OK : error_memory(e, "a path", strlen(folder));
     if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
-    if (status == GRAFT_OK) status = read_parameters(a, index, backend, &t, e);
+    if (status == GRAFT_OK) status = collect(a, index, backend, &t, e);
     if (status == GRAFT_OK) status = safetensors_write(path, t.views, t.count, metadata, 1, e);
     mem_free(path);
     arena_free(&t.arena);
@@ -144,7 +202,8 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
 static enum graft_status load_parameter(const struct parameter *p, const struct safetensors *file,
                                         const struct backend *backend, struct error *e)
 {
-    char *name = mem_format("%s%s", prefix, p->key);
+    struct arena arena = {0};
+    const char *name = file_key(p, &arena);
     if (name == NULL) return error_memory(e, p->key, 0);
     const struct tensor_view *view = safetensors_find(file, name);
     enum graft_status status = GRAFT_OK;
@@ -159,8 +218,15 @@ static enum graft_status load_parameter(const struct parameter *p, const struct 
                       (long long)p->stored->shape.dim[0], (long long)p->stored->shape.dim[1]);
     else
         status = stored_write(p->stored, backend, view->data, view->bytes, e);
-    mem_free(name);
+    arena_free(&arena);
     return status;
+}
+
+static bool has_key(const char *name, const struct parameter *p)
+{
+    if (p->shared) return strcmp(name, p->key) == 0;
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 &&
+           strcmp(name + sizeof prefix - 1, p->key) == 0;
 }
 
 static enum graft_status refuse_others(const struct adapt *a, size_t index,
@@ -171,8 +237,7 @@ static enum graft_status refuse_others(const struct adapt *a, size_t index,
         bool known = false;
         for (size_t k = 0; k < a->parameter_count && !known; k++)
             known = a->parameters[k].adapter == index && !a->parameters[k].unsaved &&
-                    strncmp(name, prefix, sizeof prefix - 1) == 0 &&
-                    strcmp(name + sizeof prefix - 1, a->parameters[k].key) == 0;
+                    has_key(name, &a->parameters[k]);
         if (!known)
             return error_set(e, GRAFT_E_INVALID,
                              "%s is in the file and not in the adapter that the recipe makes",

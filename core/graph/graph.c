@@ -90,7 +90,7 @@ static bool check_inputs(struct graph *g, const struct op_info *info, const graf
         return false;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (inputs[i].id > g->value_count || (inputs[i].id == 0 && i < info->inputs_min)) {
+        if (inputs[i].id > g->value_count || (inputs[i].id == 0 && !(info->optional >> i & 1))) {
             graph_fail(g, GRAFT_E_INVALID, "%s: input %u is not a value of this graph", info->name,
                        i);
             return false;
@@ -100,7 +100,8 @@ static bool check_inputs(struct graph *g, const struct op_info *info, const graf
 
 static bool add_outputs(struct graph *g, struct graph_node *node, const struct op_info *info)
 {
-    struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}}, out[GRAFT_MAX_OUTPUTS];
+    struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}};
+    struct op_shape out[GRAFT_MAX_OUTPUTS] = {{{{0}, 0}, 0, 0}};
     struct error e = {0};
     bool differentiable = false;
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -115,6 +116,7 @@ static bool add_outputs(struct graph *g, struct graph_node *node, const struct o
     }
     differentiable &= node->op != GRAFT_OP_DETACH && !info->writes;
     for (uint32_t i = 0; i < info->outputs; i++) {
+        if (out[i].shape.rank == 0) continue;
         struct graph_value v = {.dtype = out[i].dtype,
                                 .rows = out[i].rows,
                                 .shape = out[i].shape,
@@ -228,12 +230,31 @@ static graft_value api_param(struct graft_builder *b, const struct graft_param_d
     return g->hooks.param(g->hooks.context, b, desc);
 }
 
-static graft_value api_base(struct graft_builder *b, const void *site, graft_value x)
+static graft_value api_base(struct graft_builder *b, const struct graft_site *site,
+                            const graft_value *inputs, uint32_t count)
 {
     struct graph *g = graph_of(b);
     if (graph_failed(g)) return (graft_value){0};
     if (g->hooks.base == NULL) return not_here(g, "graft_base");
-    return g->hooks.base(g->hooks.context, b, site, x);
+    return g->hooks.base(g->hooks.context, b, site, inputs, count);
+}
+
+static graft_value api_weight(struct graft_builder *b, const struct graft_site *site, int32_t bias)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.weight == NULL) return not_here(g, "graft_base_weight");
+    return g->hooks.weight(g->hooks.context, b, site, bias);
+}
+
+static void api_save(struct graft_builder *b, const char *key, graft_value v)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.save != NULL)
+        g->hooks.save(g->hooks.context, b, key, v);
+    else
+        not_here(g, "graft_save");
 }
 
 static graft_value api_dropout(struct graft_builder *b, graft_value x, double rate)
@@ -242,6 +263,30 @@ static graft_value api_dropout(struct graft_builder *b, graft_value x, double ra
     if (graph_failed(g) || rate == 0.0) return x;
     if (g->hooks.dropout == NULL) return not_here(g, "graft_dropout");
     return g->hooks.dropout(g->hooks.context, b, x, rate);
+}
+
+static void api_share(struct graft_builder *b, const char *name, graft_value v)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.share != NULL)
+        g->hooks.share(g->hooks.context, b, name, v);
+    else
+        not_here(g, "graft_share");
+}
+
+static graft_value api_shared(struct graft_builder *b, const char *name)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.shared == NULL) return not_here(g, "graft_shared");
+    return g->hooks.shared(g->hooks.context, b, name);
+}
+
+static int32_t api_from_file(struct graft_builder *b)
+{
+    const struct graph *g = graph_of(b);
+    return g->hooks.from_file != NULL ? g->hooks.from_file(g->hooks.context) : 0;
 }
 
 static graft_value api_state(struct graft_builder *b, const void *update, const char *name,
@@ -270,7 +315,12 @@ static const struct graft_builder_api builder_api = {
     .refuse = api_refuse,
     .param = api_param,
     .base = api_base,
+    .weight = api_weight,
     .dropout = api_dropout,
+    .save = api_save,
+    .share = api_share,
+    .shared = api_shared,
+    .from_file = api_from_file,
     .state = api_state,
     .assign = api_assign,
 };

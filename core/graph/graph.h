@@ -18,7 +18,14 @@ struct graph;
 struct graph_hooks {
     void *context;
     graft_value (*param)(void *context, struct graft_builder *b, const struct graft_param_desc *d);
-    graft_value (*base)(void *context, struct graft_builder *b, const void *site, graft_value x);
+    graft_value (*base)(void *context, struct graft_builder *b, const struct graft_site *site,
+                        const graft_value *inputs, uint32_t count);
+    graft_value (*weight)(void *context, struct graft_builder *b, const struct graft_site *site,
+                          int32_t bias);
+    void (*save)(void *context, struct graft_builder *b, const char *key, graft_value v);
+    void (*share)(void *context, struct graft_builder *b, const char *name, graft_value v);
+    graft_value (*shared)(void *context, struct graft_builder *b, const char *name);
+    int32_t (*from_file)(void *context);
     graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
     graft_value (*state)(void *context, struct graft_builder *b, const void *update,
                          const char *name, struct graft_shape shape, int32_t dtype, int32_t init);
@@ -84,7 +91,7 @@ struct graph_node {
     int32_t block;
     bool backward;
     uint32_t input_count, output_count;
-    graft_value input[GRAFT_MAX_INPUTS];
+    graft_value input[GRAFT_MAX_INPUTS]; /* 0: absent, as outputs may be */
     graft_value output[GRAFT_MAX_OUTPUTS];
     union graft_params params;
 };

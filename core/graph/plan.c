@@ -97,7 +97,8 @@ static void find_lifetimes(struct planner *p)
         if (is_view(n->op)) continue;
         for (uint32_t k = 0; k < n->input_count; k++)
             if (n->input[k].id != 0) touch(p, n->input[k], i, n->backward);
-        for (uint32_t k = 0; k < n->output_count; k++) touch(p, n->output[k], i, n->backward);
+        for (uint32_t k = 0; k < n->output_count; k++)
+            if (n->output[k].id != 0) touch(p, n->output[k], i, n->backward);
     }
     for (size_t i = 0; i < p->value_count; i++)
         if (p->pieces[i].pinned) p->pieces[i].last = (uint32_t)p->node_count;

@@ -41,8 +41,14 @@ static enum graft_status open_parts(struct session *s, const struct session_requ
     if (status == GRAFT_OK) status = open_tokenizer(s, r->model, e);
     if (status == GRAFT_OK) status = open_chat(s, r->template_name, e);
     if (status == GRAFT_OK && r->adapter_count != 0)
-        status =
-            adapt_create(r->adapters, r->adapter_count, s->model, s->store, r->seed, &s->adapt, e);
+        status = adapt_create(&(struct adapt_request){.adapters = r->adapters,
+                                                      .count = r->adapter_count,
+                                                      .model = s->model,
+                                                      .store = s->store,
+                                                      .seed = r->seed,
+                                                      .from_files = r->from_files},
+                              &s->adapt, e);
+    if (status == GRAFT_OK && s->adapt != NULL) s->rows = adapt_rows(s->adapt);
     return status;
 }
 
@@ -71,6 +77,23 @@ void session_close(struct session *s)
     store_destroy(s->store);
     device_close(s->device);
     mem_free(s);
+}
+
+enum graft_status session_begin_prompt(const struct session *s, struct token_list *prompt,
+                                       struct error *e)
+{
+    size_t need = prompt->count + (size_t)s->rows.virtual_tokens;
+    size_t ids = prompt->capacity, begins = prompt->capacity;
+    if (s->rows.virtual_tokens == 0) return GRAFT_OK;
+    if (!array_reserve(&prompt->ids, &ids, need, sizeof *prompt->ids) ||
+        !array_reserve(&prompt->begin, &begins, need, sizeof *prompt->begin))
+        return error_memory(e, "a prompt", need);
+    prompt->capacity = ids;
+    for (int64_t i = 0; i < s->rows.virtual_tokens; i++) {
+        prompt->ids[prompt->count] = (int32_t)(model_config(s->model)->vocab + i);
+        prompt->begin[prompt->count++] = 0;
+    }
+    return GRAFT_OK;
 }
 
 enum graft_status session_plan(struct session *s, struct graph *graph, struct plan **plan,

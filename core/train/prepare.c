@@ -170,6 +170,7 @@ static enum graft_status plan_programs(struct trainer *t, struct error *e)
     enum graft_status status = choose_micro_batch(t, e);
     if (status == GRAFT_OK) status = batch_slot_create(t->session, t->micro_tokens, &t->slot, e);
     if (status == GRAFT_OK) status = micro_batch_create(t->micro_tokens, &t->batch, e);
+    if (status == GRAFT_OK) t->batch.position_offset = (int32_t)t->session->rows.position_offset;
     if (status == GRAFT_OK) status = plan_training(t, e);
     if (status == GRAFT_OK)
         status = loss_program_plan(t->session, &t->slot, false, false, &t->eval_program, e);

@@ -17,6 +17,7 @@ struct builder_state {
     const char *prefix; /* of state names: "" or "KEY/" */
     graft_value guard;
     const struct graft_update *update;
+    struct update_program *out;
 };
 
 static graft_value hook_state(void *context, struct graft_builder *b, const void *update,
@@ -90,6 +91,8 @@ static void build_flat(struct builder_state *s, const struct settings *settings,
     u->param = graph_stored(s->graph, store_flat(s->session->store, STORE_ADAPTER));
     u->shape = graft_shape_of(b, gradient);
     u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+    if (s->out->lr_scales != NULL)
+        u->lr = graft_mul(b, u->lr, graph_stored(s->graph, s->out->lr_scales));
     call_plugin(s, settings, u);
     clear(s, gradient);
 }
@@ -98,6 +101,7 @@ static void build_each(struct builder_state *s, const struct settings *settings,
                        struct graft_update *u, graft_value norm)
 {
     struct graft_builder *b = graph_builder(s->graph);
+    graft_value lr = u->lr;
     for (const struct stored *p = store_first(s->session->store, STORE_ADAPTER); p != NULL;
          p = p->next) {
         char prefix[512];
@@ -107,6 +111,8 @@ static void build_each(struct builder_state *s, const struct settings *settings,
         u->param = graph_stored(s->graph, p);
         u->shape = p->shape;
         u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+        if (s->out->scales != NULL)
+            u->lr = graft_scale(b, lr, (double)s->out->scales[p->offset / sizeof(float)]);
         call_plugin(s, settings, u);
         clear(s, gradient);
     }
@@ -117,7 +123,7 @@ static void build(struct session *session, const struct settings *settings, stru
 {
     const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
     struct graft_builder *b = graph_builder(graph);
-    struct builder_state s = {.session = session, .graph = graph, .prefix = ""};
+    struct builder_state s = {.session = session, .graph = graph, .prefix = "", .out = out};
     struct graft_update u = {.struct_size = sizeof u};
     graft_value all = graph_stored(graph, store_flat(session->store, STORE_GRADIENT));
     out->norm = graft_unary(b, GRAFT_OP_SQRT, graft_sum(b, graft_mul(b, all, all), 1));
@@ -133,29 +139,54 @@ static void build(struct session *session, const struct settings *settings, stru
     graph_keep(graph, out->norm);
 }
 
+/* Learning rates of their own, as a vector beside the parameters. */
+static enum graft_status plan_scales(struct session *s, struct update_program *u, struct error *e)
+{
+    uint64_t bytes = store_bytes(s->store, STORE_ADAPTER);
+    float *scales = mem_zalloc(1, bytes);
+    if (scales == NULL) return error_memory(e, "learning rates", bytes);
+    if (!adapt_lr_scales(s->adapt, scales)) {
+        mem_free(scales);
+        return GRAFT_OK;
+    }
+    u->scales = scales;
+    u->lr_scales = store_add(s->store, STORE_FROZEN, "learning rates", GRAFT_DTYPE_F32,
+                             graft_shape1((int64_t)(bytes / sizeof(float))), GRAFT_ROWS_FIXED);
+    return u->lr_scales != NULL ? GRAFT_OK : error_memory(e, "learning rates", bytes);
+}
+
 enum graft_status update_plan(struct session *session, const struct settings *settings,
                               struct update_program *out, struct error *e)
 {
     struct update_program u = {0};
     struct graph *graph = NULL;
-    enum graft_status status = graph_create(&graph, e);
-    if (status != GRAFT_OK) return status;
-    build(session, settings, graph, &u);
-    status = session_plan(session, graph, &u.plan, e);
+    enum graft_status status = plan_scales(session, &u, e);
+    if (status == GRAFT_OK) status = graph_create(&graph, e);
+    if (status == GRAFT_OK) {
+        build(session, settings, graph, &u);
+        status = session_plan(session, graph, &u.plan, e);
+    }
     graph_destroy(graph);
-    if (status == GRAFT_OK) *out = u;
+    if (status == GRAFT_OK)
+        *out = u;
+    else
+        mem_free(u.scales);
     return status;
 }
 
 enum graft_status update_compile(struct session *session, struct update_program *u, struct error *e)
 {
-    return session_compile(session, u->plan, &u->program, e);
+    enum graft_status status = GRAFT_OK;
+    if (u->lr_scales != NULL)
+        status = stored_write(u->lr_scales, session->backend, u->scales, u->lr_scales->bytes, e);
+    return status == GRAFT_OK ? session_compile(session, u->plan, &u->program, e) : status;
 }
 
 void update_destroy(struct update_program *u)
 {
     program_destroy(u->program);
     plan_destroy(u->plan);
+    mem_free(u->scales);
     *u = (struct update_program){0};
 }
 

@@ -14,6 +14,8 @@ struct update_program {
     struct program *program;
     graft_value norm; /* [1]: 2-norm of all gradients before clipping */
     struct stored *lr, *weight_decay, *step;
+    struct stored *lr_scales; /* [n], where parameters have rates of their own; else NULL */
+    float *scales;            /* their values */
 };
 
 /* Registers the optimizer's states in the store (STORE_STATE), zero at first. */

@@ -71,9 +71,9 @@ static graft_value linear(struct graft_builder *b, const void *settings,
         return x;
     }
     graft_value A =
-        graft_param(b, s, "lora_A.weight", graft_shape2(o->r, s->in_features),
+        graft_param(b, &s->site, "lora_A.weight", graft_shape2(o->r, s->in_features),
                     gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)o->r);
-    graft_value B = graft_param(b, s, "lora_B.weight", graft_shape2(s->out_features, o->r),
+    graft_value B = graft_param(b, &s->site, "lora_B.weight", graft_shape2(s->out_features, o->r),
                                 GRAFT_INIT_ZEROS, 0.0);
     graft_value h = graft_linear(b, graft_dropout(b, x, o->lora_dropout), A); /* [T, r] */
     return graft_add(b, graft_base(b, s, x), graft_scale(b, graft_linear(b, h, B), scaling));
@@ -85,6 +85,7 @@ static const struct graft_config_field fields[] = {
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "LORA",
+                                               .default_targets = "q_proj v_proj",
                                                .fields = fields,
                                                .linear = linear};
 

@@ -103,8 +103,8 @@ enum graft_op {
      * q.k, then softcap * tanh(s / softcap) if softcap > 0, softmax, values. lse is the log of the
      * sum of exponentials. Every query must see a key. */
     GRAFT_OP_ATTENTION = 80,
-    /* (q, k, v, first, last, o, lse, do) -> dq, dk, dv. For packed documents: S = T, last[t] = t.
-     */
+    /* (q, k, v, first, last, o, lse, do, and maybe pk, pv) -> dq, dk, dv, dpk, dpv; those of absent
+     * inputs are absent. For packed documents: S = T, last[t] = t. */
     GRAFT_OP_ATTENTION_BACKWARD = 81,
 
     /* (logits [R, V], targets i32 [R]) -> nll [R], argmax i32 [R]. A negative target gives 0. */
@@ -122,8 +122,9 @@ enum graft_op {
     GRAFT_OP_DROPOUT = 100,
 
     /* Block-wise 8-bit codes (Dettmers et al. 2022): (x [n], map [256] rising) -> codes u8 [n],
-     * scale [n / params.codes.block]: scale = max |x| of a block, code = the nearest map entry to x
-     * / scale (ties: the lower), 0 where scale is 0. And back: (codes, scale, map) -> x [n]. */
+     * scale [n / params.codes.block, upwards: the last block may be short]: scale = max |x| of a
+     * block, code = the nearest map entry to x / scale (ties: the lower), 0 where scale is 0. And
+     * back: (codes, scale, map) -> x [n]. */
     GRAFT_OP_ENCODE = 105,
     GRAFT_OP_DECODE = 106,
 
