@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TABLE_LIMIT = 65536 };
+
 static struct graph *graph_of(struct graft_builder *b)
 {
     return (struct graph *)(void *)b;
@@ -72,11 +74,38 @@ static graft_value add_constant(struct graph *g, double constant)
 {
     if (graph_failed(g)) return (graft_value){0};
     for (size_t i = 0; i < g->value_count; i++)
-        if (g->values[i].is_constant && g->values[i].constant == constant)
+        if (g->values[i].is_constant && g->values[i].table == NULL &&
+            g->values[i].constant == constant)
             return (graft_value){(uint32_t)i + 1};
     return add_value(g, (struct graph_value){.dtype = GRAFT_DTYPE_F32,
                                              .shape = graft_shape1(1),
                                              .constant = constant,
+                                             .is_constant = true,
+                                             .node = UINT32_MAX});
+}
+
+static graft_value add_table(struct graph *g, const float *numbers, int64_t count)
+{
+    if (graph_failed(g)) return (graft_value){0};
+    if (numbers == NULL || count < 1 || count > TABLE_LIMIT) {
+        graph_fail(g, GRAFT_E_INVALID, "a table has 1 to %d numbers, not %lld", TABLE_LIMIT,
+                   (long long)count);
+        return (graft_value){0};
+    }
+    size_t bytes = (size_t)count * sizeof *numbers;
+    for (size_t i = 0; i < g->value_count; i++)
+        if (g->values[i].table != NULL && g->values[i].shape.dim[0] == count &&
+            memcmp(g->values[i].table, numbers, bytes) == 0)
+            return (graft_value){(uint32_t)i + 1};
+    float *copy = arena_alloc(&g->tables, (size_t)count, sizeof *copy);
+    if (copy == NULL) {
+        graph_fail(g, GRAFT_E_MEMORY, "not enough memory for the graph");
+        return (graft_value){0};
+    }
+    memcpy(copy, numbers, bytes);
+    return add_value(g, (struct graph_value){.dtype = GRAFT_DTYPE_F32,
+                                             .shape = graft_shape1(count),
+                                             .table = copy,
                                              .is_constant = true,
                                              .node = UINT32_MAX});
 }
@@ -206,6 +235,11 @@ static graft_value api_constant(struct graft_builder *b, double value)
     return add_constant(graph_of(b), value);
 }
 
+static graft_value api_table(struct graft_builder *b, const float *values, int64_t count)
+{
+    return add_table(graph_of(b), values, count);
+}
+
 static struct graft_shape api_shape(struct graft_builder *b, graft_value v)
 {
     return v.id != 0 ? value_of(graph_of(b), v)->shape : graft_shape1(1);
@@ -289,6 +323,22 @@ static int32_t api_from_file(struct graft_builder *b)
     return g->hooks.from_file != NULL ? g->hooks.from_file(g->hooks.context) : 0;
 }
 
+static graft_value api_tokens(struct graft_builder *b, const char *text, int64_t count)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.tokens == NULL) return not_here(g, "tokens");
+    return g->hooks.tokens(g->hooks.context, b, text, count);
+}
+
+static graft_value api_text_state(struct graft_builder *b, const char *text, int64_t count)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.text_state == NULL) return not_here(g, "text_state");
+    return g->hooks.text_state(g->hooks.context, b, text, count);
+}
+
 static graft_value api_state(struct graft_builder *b, const void *update, const char *name,
                              struct graft_shape shape, int32_t dtype, int32_t init)
 {
@@ -323,6 +373,9 @@ static const struct graft_builder_api builder_api = {
     .from_file = api_from_file,
     .state = api_state,
     .assign = api_assign,
+    .table = api_table,
+    .tokens = api_tokens,
+    .text_state = api_text_state,
 };
 
 enum graft_status graph_create(struct graph **out, struct error *e)
@@ -340,6 +393,7 @@ void graph_destroy(struct graph *g)
     if (g == NULL) return;
     mem_free(g->nodes);
     mem_free(g->values);
+    arena_free(&g->tables);
     mem_free(g);
 }
 

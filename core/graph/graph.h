@@ -26,6 +26,9 @@ struct graph_hooks {
     void (*share)(void *context, struct graft_builder *b, const char *name, graft_value v);
     graft_value (*shared)(void *context, struct graft_builder *b, const char *name);
     int32_t (*from_file)(void *context);
+    graft_value (*tokens)(void *context, struct graft_builder *b, const char *text, int64_t count);
+    graft_value (*text_state)(void *context, struct graft_builder *b, const char *text,
+                              int64_t count);
     graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
     graft_value (*state)(void *context, struct graft_builder *b, const void *update,
                          const char *name, struct graft_shape shape, int32_t dtype, int32_t init);
@@ -81,7 +84,8 @@ struct graph_value {
     int32_t dtype, rows;
     struct graft_shape shape;
     const struct stored *stored; /* a source, or where an assignment's output lies; else NULL */
-    double constant;             /* when is_constant */
+    double constant;             /* when is_constant, */
+    const float *table;          /* or these numbers, one for each of the shape */
     uint32_t node, output;       /* the maker; node UINT32_MAX: a source */
     bool is_constant, differentiable, kept;
 };

@@ -48,7 +48,7 @@ void graph_prune(struct graph *g)
         g->nodes[--kept] = *n;
     }
     g->node_count -= kept;
-    memmove(g->nodes, g->nodes + kept, g->node_count * sizeof *g->nodes);
+    if (g->node_count != 0) memmove(g->nodes, g->nodes + kept, g->node_count * sizeof *g->nodes);
     renumber(g);
     mem_free(used);
 }
