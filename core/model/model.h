@@ -77,6 +77,7 @@ struct weights *model_weights(const struct model *model); /* for the tokenizer *
 const struct model_site *model_sites(const struct model *model, size_t *count);
 /* "SmolLM2 135M, llama, 30 layers, Q4_1" for messages and reports; parameters of the base. */
 const char *model_title(const struct model *model);
+const char *model_class(const struct model *model); /* transformers': "LlamaForCausalLM" */
 int64_t model_parameters(const struct model *model);
 uint64_t model_bytes(const struct model *model); /* of all weights on the device */
 

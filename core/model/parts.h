@@ -94,6 +94,18 @@ enum { NF4_BLOCK = 64 }; /* bitsandbytes' default, with double quantization */
 /* What an NF4 weight of so many numbers will take. */
 uint64_t upload_nf4_bytes(int64_t count);
 
+/* upload.c: what the device gets. `owned` is freed by the caller, also after a failure. */
+struct upload_content {
+    const void *data;
+    uint64_t bytes;
+    void *owned;
+};
+GRAFT_MUST_USE enum graft_status upload_make(const struct weight *weight,
+                                             struct upload_content *content, struct error *e);
+/* Rows of GGUF's adjacent pairs to Hugging Face's halves, or back. */
+void upload_move_rows(const void *from, void *to, size_t rows, size_t row_bytes, size_t heads,
+                      bool to_halves);
+
 struct model {
     struct model_config config;
     const struct family *family;
