@@ -66,9 +66,17 @@ GRAFT_MUST_USE enum graft_status option_values_for_site(const struct option_valu
                                                         const char *site_name, void *filled,
                                                         struct error *e);
 
+/* A text of a SITES option that was given and means none of these sites; *key is NULL if there is
+ * none such. */
+GRAFT_MUST_USE enum graft_status option_values_idle(const struct option_values *values,
+                                                    const char *const *sites, size_t count,
+                                                    const char **key, const char **text,
+                                                    struct error *e);
+
 /* Every key with its value, defaults included, in the plugin's order; pattern keys follow their
- * key. A new reference; NULL when memory ran out. */
-json_t *option_values_json(const struct option_values *values);
+ * key. `trained`: without those that matter in training alone. A new reference; NULL when memory
+ * ran out. */
+json_t *option_values_json(const struct option_values *values, bool trained);
 
 /* Where the value of a key (or pattern key) was given; NULL: it is the plugin's default. */
 const char *option_values_place(const struct option_values *values, const char *key);
