@@ -18,6 +18,10 @@ struct adapt_request {
     struct store *store;
     uint64_t seed;
     bool from_files; /* numbers will come from the adapters' files: declare what those hold */
+    /* The ids of a text as the tokenizer gives them for a whole text, at most `capacity`; how many,
+     * or -1 when memory ran out. For adapters that begin with a text; called by adapt_create. */
+    int64_t (*tokenize)(void *context, const char *text, int32_t *ids, int64_t capacity);
+    void *tokenize_context;
 };
 
 /* Matches targets, builds one program to call every plugin at every site, and registers the
@@ -62,8 +66,9 @@ GRAFT_MUST_USE enum graft_status adapt_init(struct adapt *adapt, const struct ba
  * no other. */
 GRAFT_MUST_USE enum graft_status adapt_load(struct adapt *adapt, size_t index, const char *folder,
                                             const struct backend *backend, struct error *e);
-/* Writes adapter_config.json and adapter_model.safetensors into an existing folder, each whole or
- * not at all. `passport` goes into the metadata. Byte-equal for equal parameters. */
+/* Writes adapter_config.json and adapter_model.safetensors (AdapterHub's layout:
+ * adapter.safetensors) into an existing folder, each whole or not at all. Byte-equal for equal
+ * parameters. */
 GRAFT_MUST_USE enum graft_status adapt_save(struct adapt *adapt, size_t index, const char *folder,
                                             const char *base_name, const struct backend *backend,
                                             struct error *e);

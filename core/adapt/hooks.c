@@ -204,6 +204,18 @@ static void hook_save(void *context, struct graft_builder *b, const char *key, g
     a->saved[a->saved_count++] = (struct saved_value){copy, v};
 }
 
+static graft_value hook_tokens(void *context, struct graft_builder *b, const char *text,
+                               int64_t count)
+{
+    return adapt_tokens(context, b, text, count);
+}
+
+static graft_value hook_text_state(void *context, struct graft_builder *b, const char *text,
+                                   int64_t count)
+{
+    return adapt_text_state(context, b, text, count);
+}
+
 static int32_t hook_from_file(void *context)
 {
     const struct adapt *a = context;
@@ -217,4 +229,6 @@ const struct graph_hooks adapt_hooks = {.param = hook_param,
                                         .share = hook_share,
                                         .shared = hook_shared,
                                         .save = hook_save,
-                                        .from_file = hook_from_file};
+                                        .from_file = hook_from_file,
+                                        .tokens = hook_tokens,
+                                        .text_state = hook_text_state};

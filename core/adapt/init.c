@@ -74,6 +74,16 @@ static enum graft_status draw(struct adapt *a, const struct backend *backend, st
     return GRAFT_OK;
 }
 
+static enum graft_status write_frozen(const struct adapt *a, const struct backend *backend,
+                                      struct error *e)
+{
+    enum graft_status status = GRAFT_OK;
+    for (size_t i = 0; i < a->frozen_count && status == GRAFT_OK; i++)
+        status = stored_write(a->frozen[i].stored, backend, a->frozen[i].ids,
+                              a->frozen[i].stored->bytes, e);
+    return status;
+}
+
 /* Parameters that begin as a value: one program that assigns them all. */
 static enum graft_status compute(struct adapt *a, const struct backend *backend, struct error *e)
 {
@@ -83,7 +93,8 @@ static enum graft_status compute(struct adapt *a, const struct backend *backend,
     bool any = false;
     for (size_t i = 0; i < a->parameter_count; i++) any |= a->parameters[i].computed;
     if (!any) return GRAFT_OK;
-    enum graft_status status = store_create(&scratch, e);
+    enum graft_status status = write_frozen(a, backend, e);
+    if (status == GRAFT_OK) status = store_create(&scratch, e);
     if (status == GRAFT_OK) status = graph_create(&graph, e);
     if (status == GRAFT_OK) {
         status = adapt_build(a, graph, scratch, PURPOSE_INIT, e);

@@ -34,6 +34,16 @@ struct shared_value {
     graft_value value;
 };
 
+/* Integers that an initial value reads: the ids of a text, drawn ids, 0 1 2 .., zeros. */
+enum frozen_kind { FROZEN_TEXT, FROZEN_DRAWN, FROZEN_RISING, FROZEN_ZEROS };
+struct frozen_ids {
+    enum frozen_kind kind;
+    size_t adapter;
+    const char *text;
+    const struct stored *stored;
+    const int32_t *ids;
+};
+
 /* What a graph is built for. */
 enum purpose { PURPOSE_RUN, PURPOSE_REGISTER, PURPOSE_INIT, PURPOSE_SAVE };
 
@@ -53,6 +63,10 @@ struct adapt {
     struct store *store;
     uint64_t seed;
     bool from_files;
+    int64_t (*tokenize)(void *context, const char *text, int32_t *ids, int64_t capacity);
+    void *tokenize_context;
+    struct frozen_ids *frozen;
+    size_t frozen_count, frozen_capacity;
     struct parameter *parameters;
     size_t parameter_count, parameter_capacity;
 
@@ -94,6 +108,8 @@ struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
 GRAFT_MUST_USE enum graft_status adapt_build(struct adapt *a, struct graph *graph,
                                              struct store *scratch, enum purpose purpose,
                                              struct error *e);
+/* stack.c: the id of the adapter's first virtual token. */
+int64_t adapt_first_virtual(const struct adapt *a, size_t layer);
 /* stack.c: the adapter's save function; after adapt_begin_for(PURPOSE_SAVE). */
 void adapt_call_save(struct adapt *a, size_t layer);
 /* hooks.c */
@@ -102,5 +118,17 @@ extern const struct graph_hooks adapt_hooks; /* without context */
  * functions of graft/adapter.h take them. */
 graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *site,
                        const struct model_scope *scope, const graft_value *inputs);
+
+/* initial.c: what initial values may be made of. */
+graft_value adapt_tokens(struct adapt *a, struct graft_builder *b, const char *text, int64_t count);
+graft_value adapt_text_state(struct adapt *a, struct graft_builder *b, const char *text,
+                             int64_t count);
+
+/* adapterhub.c: its adapter_config.json; NULL when memory ran out. */
+json_t *hub_config(const struct adapt *a, size_t index, const char *base_name);
+/* Its name of a parameter of a block site; NULL when memory ran out. */
+const char *hub_key(const struct parameter *p, struct arena *arena);
+/* Is `name` of a file that name, whatever the adapter is called there? */
+bool hub_same(const char *name, const char *key);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "adapt/targets.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- one call ---- */
@@ -15,11 +16,12 @@
 static graft_value frozen(struct adapt *a, const struct model_site *site,
                           const struct model_scope *scope, const graft_value *in)
 {
-    const struct model_heads heads = {in[0], in[1], in[2]};
     switch (site->kind) {
     case GRAFT_SITE_LINEAR: return model_linear(a->graph, site, in[0]);
     case GRAFT_SITE_NORM: return model_norm(a->graph, site, in[0], (graft_value){0});
-    case GRAFT_SITE_ATTENTION: return model_attention(scope, site, &heads, in[3], in[4]);
+    case GRAFT_SITE_ATTENTION:
+        return model_attention(scope, site, &(struct model_heads){in[0], in[1], in[2]}, in[3],
+                               in[4]);
     case GRAFT_SITE_BLOCK: return graft_add(graph_builder(a->graph), in[0], in[2]);
     case GRAFT_SITE_EMBEDDING: break;
     }
@@ -31,6 +33,7 @@ static void fill_site(const struct adapt *a, const struct model_site *site, stru
     const struct model_config *c = model_config(a->model);
     f->as.site = (struct graft_site){.kind = (int32_t)site->kind,
                                      .layer = site->layer,
+                                     .layers = (int32_t)c->layers,
                                      .name = site->name,
                                      .struct_size = sizeof f->as.linear};
     switch (site->kind) {
@@ -38,11 +41,13 @@ static void fill_site(const struct adapt *a, const struct model_site *site, stru
     case GRAFT_SITE_NORM:
         f->as.site.struct_size = sizeof f->as.norm;
         f->as.norm.size = site->in_features;
+        f->as.norm.eps = site->eps;
         break;
     case GRAFT_SITE_EMBEDDING:
         f->as.site.struct_size = sizeof f->as.embedding;
         f->as.embedding.vocab = site->in_features;
         f->as.embedding.hidden = site->out_features;
+        f->as.embedding.first_virtual = adapt_first_virtual(a, f->layer);
         break;
     case GRAFT_SITE_BLOCK:
         f->as.site.struct_size = sizeof f->as.block;
@@ -56,6 +61,7 @@ static void fill_site(const struct adapt *a, const struct model_site *site, stru
         f->as.attention.heads = c->heads;
         f->as.attention.kv_heads = c->kv_heads;
         f->as.attention.head_size = c->head_size;
+        f->as.attention.scale = 1.0 / sqrt(c->head_size);
         f->as.attention.q_proj = q;
         f->as.attention.k_proj = q + 1;
         f->as.attention.v_proj = q + 2;
@@ -124,7 +130,9 @@ static graft_value wrap_embedding(void *context, struct graph *graph, const stru
     struct adapt *a = context;
     graft_value in[2] = {x, ids};
     (void)graph;
-    return adapt_call(a, a->layer_count, site, NULL, in);
+    for (size_t l = 0; l < a->layer_count; l++)
+        if (a->layers[l].matched[site - a->sites]) in[0] = adapt_call(a, l + 1, site, NULL, in);
+    return in[0];
 }
 
 static graft_value wrap_attention(void *context, const struct model_scope *scope,
@@ -150,16 +158,18 @@ static void fill_model(const struct adapt *a, size_t layer, struct frame *f)
 {
     const struct model_config *c = model_config(a->model);
     f->layer = layer;
-    f->as.model = (struct graft_model_site){
-        .site = {.struct_size = sizeof f->as.model, .layer = -1, .name = "model"},
-        .layers = c->layers,
-        .hidden = c->hidden,
-        .vocab = c->vocab,
-        .heads = c->heads,
-        .kv_heads = c->kv_heads,
-        .head_size = c->head_size,
-        .site_count = (uint32_t)a->layers[layer].site_count,
-        .sites = a->layers[layer].sites};
+    f->as.model = (struct graft_model_site){.site = {.struct_size = sizeof f->as.model,
+                                                     .layer = -1,
+                                                     .layers = (int32_t)c->layers,
+                                                     .name = "model"},
+                                            .layers = c->layers,
+                                            .hidden = c->hidden,
+                                            .vocab = c->vocab,
+                                            .heads = c->heads,
+                                            .kv_heads = c->kv_heads,
+                                            .head_size = c->head_size,
+                                            .site_count = (uint32_t)a->layers[layer].site_count,
+                                            .sites = a->layers[layer].sites};
 }
 
 typedef void model_function(struct graft_builder *b, const void *options,
@@ -291,6 +301,21 @@ static enum graft_status list_sites(struct adapt *a, struct layer *layer, struct
     return GRAFT_OK;
 }
 
+/* Sites that an option names must be among the matched ones: else the name is misspelt. */
+static enum graft_status check_options(struct adapt *a, const struct layer *layer, struct error *e)
+{
+    const char **names = arena_alloc(&a->arena, layer->site_count, sizeof *names);
+    const char *key, *text;
+    if (names == NULL) return error_memory(e, "the sites", layer->site_count);
+    for (size_t i = 0; i < layer->site_count; i++) names[i] = layer->sites[i]->name;
+    enum graft_status status =
+        option_values_idle(layer->settings->options, names, layer->site_count, &key, &text, e);
+    if (status == GRAFT_OK && key != NULL)
+        status = error_set(e, GRAFT_E_INVALID,
+                           "%s: \"%s\" matches no site that target_modules matches", key, text);
+    return status;
+}
+
 static enum graft_status set_up_layer(struct adapt *a, size_t index,
                                       const struct settings_adapter *settings, struct error *e)
 {
@@ -303,11 +328,13 @@ static enum graft_status set_up_layer(struct adapt *a, size_t index,
     if (layer->matched == NULL || layer->filled == NULL)
         return error_memory(e, "an adapter", a->site_count);
     enum graft_status status = match(a, layer, e);
-    return status == GRAFT_OK ? list_sites(a, layer, e) : status;
+    if (status == GRAFT_OK) status = list_sites(a, layer, e);
+    return status == GRAFT_OK ? check_options(a, layer, e) : status;
 }
 
 static enum graft_status fill_linears(struct adapt *a, struct error *e)
 {
+    int32_t layers = (int32_t)model_config(a->model)->layers;
     a->linears = arena_alloc(&a->arena, a->site_count, sizeof *a->linears);
     if (a->linears == NULL) return error_memory(e, "the sites", a->site_count);
     for (size_t i = 0; i < a->site_count; i++) {
@@ -315,6 +342,7 @@ static enum graft_status fill_linears(struct adapt *a, struct error *e)
         a->linears[i] = (struct graft_linear_site){.site = {.struct_size = sizeof a->linears[i],
                                                             .kind = (int32_t)s->kind,
                                                             .layer = s->layer,
+                                                            .layers = layers,
                                                             .name = s->name},
                                                    .in_features = s->in_features,
                                                    .out_features = s->out_features,
@@ -333,6 +361,8 @@ enum graft_status adapt_create(const struct adapt_request *r, struct adapt **out
     a->store = r->store;
     a->seed = r->seed;
     a->from_files = r->from_files;
+    a->tokenize = r->tokenize;
+    a->tokenize_context = r->tokenize_context;
     a->layer_count = count;
     a->layers = arena_alloc(&a->arena, count, sizeof *a->layers);
     enum graft_status status =
@@ -366,6 +396,7 @@ void adapt_destroy(struct adapt *a)
     mem_free(a->parameters);
     mem_free(a->shared);
     mem_free(a->saved);
+    mem_free(a->frozen);
     arena_free(&a->arena);
     mem_free(a);
 }
@@ -415,13 +446,26 @@ size_t adapt_sites(const struct adapt *a)
     return total;
 }
 
+static struct graft_rows_change rows_of(const struct layer *layer)
+{
+    struct graft_rows_change change = {.struct_size = sizeof change};
+    if (layer->functions->rows != NULL)
+        layer->functions->rows(option_values_get(layer->settings->options), &change);
+    return change;
+}
+
+int64_t adapt_first_virtual(const struct adapt *a, size_t layer)
+{
+    int64_t first = model_config(a->model)->vocab;
+    for (size_t l = 0; l < layer; l++) first += rows_of(&a->layers[l]).virtual_tokens;
+    return first;
+}
+
 struct adapt_rows adapt_rows(const struct adapt *a)
 {
     struct adapt_rows rows = {0, 0};
     for (size_t l = 0; l < a->layer_count; l++) {
-        struct graft_rows_change change = {.struct_size = sizeof change};
-        if (a->layers[l].functions->rows == NULL) continue;
-        a->layers[l].functions->rows(option_values_get(a->layers[l].settings->options), &change);
+        struct graft_rows_change change = rows_of(&a->layers[l]);
         rows.virtual_tokens += change.virtual_tokens;
         rows.position_offset += change.position_offset;
     }

@@ -19,6 +19,7 @@ struct session_request {
     const struct settings_adapter *adapters; /* outlive the session */
     size_t adapter_count;                    /* 0: the bare model */
     bool from_files; /* the adapters' numbers will be loaded from their files, not trained */
+    bool no_text;    /* no tokenizer and no chat template: for work that reads no text */
     uint64_t seed;
 };
 

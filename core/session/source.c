@@ -76,7 +76,8 @@ enum graft_status source_open(const char *path, const char *model, struct source
     if (path_kind(path) == PATH_MISSING)
         return error_set(e, GRAFT_E_INVALID, "%s: there is no such file or folder", path);
     if (has_file(path, "recipe.yaml")) {
-        if (has_file(path, "adapter_model.safetensors") || has_file(path, "stack.json"))
+        if (has_file(path, "adapter_model.safetensors") || has_file(path, "adapter.safetensors") ||
+            has_file(path, "stack.json"))
             return open_run(path, model, s, e);
         return error_set(e, GRAFT_E_INVALID,
                          "%s: this run has not finished: it has no adapter yet; go on with graft "

@@ -18,9 +18,24 @@
 extern "C" {
 #endif
 
-/* A fixed field of adapter_config.json beside the options; json is its text. */
+/* A field of adapter_config.json beside the options: json is its text, or one of the words below,
+ * which stand for a number of the model or its name. */
 struct graft_config_field {
     const char *key, *json;
+};
+
+#define GRAFT_CONFIG_LAYERS "$layers"
+#define GRAFT_CONFIG_HIDDEN "$hidden"
+#define GRAFT_CONFIG_HEADS "$heads"
+#define GRAFT_CONFIG_KV_HEADS "$kv_heads"
+#define GRAFT_CONFIG_KV_SIZE "$kv_size" /* kv_heads * head_size */
+#define GRAFT_CONFIG_NAME "$name"
+
+/* The folder that the adapter is kept as. */
+enum graft_layout {
+    GRAFT_LAYOUT_PEFT = 0,
+    GRAFT_LAYOUT_PEFT_PROMPT = 1, /* PEFT's prompt learning: its config names no targets */
+    GRAFT_LAYOUT_ADAPTERHUB = 2   /* parameters of block sites; peft_type is NULL */
 };
 
 /* What an adapter changes about the rows that the host packs. */
@@ -52,7 +67,7 @@ struct graft_adapter {
                           const struct graft_linear_site *site, graft_value x /* [T, in] */);
     graft_value (*norm)(struct graft_builder *b, const void *options,
                         const struct graft_norm_site *site, graft_value x /* [T, C] */);
-    /* x: the looked-up rows, zeros for virtual tokens */
+    /* x: the rows as the adapters below made them, zeros for this one's virtual tokens */
     graft_value (*embedding)(struct graft_builder *b, const void *options,
                              const struct graft_embedding_site *site, graft_value ids /* i32 [T] */,
                              graft_value x /* [T, C] */);
@@ -64,6 +79,9 @@ struct graft_adapter {
     graft_value (*block)(struct graft_builder *b, const void *options,
                          const struct graft_block_site *site, graft_value stream,
                          graft_value normed, graft_value branch);
+
+    int32_t layout; /* enum graft_layout */
+    int32_t reserved;
 };
 
 /* What stands below: the frozen part, or the adapter stacked under this one. */
@@ -92,6 +110,39 @@ static inline graft_value graft_base_attention(struct graft_builder *b,
     inputs[3] = pk;
     inputs[4] = pv;
     return b->api->base(b, &site->site, inputs, 5);
+}
+
+/* Attention of every query to all of k and v [P, G * D], without a mask: [T, H * D]. */
+static inline graft_value graft_attend(struct graft_builder *b,
+                                       const struct graft_attention_site *site, graft_value q,
+                                       graft_value k, graft_value v)
+{
+    graft_value inputs[7];
+    union graft_params p;
+    memset(inputs, 0, sizeof inputs);
+    memset(&p, 0, sizeof p);
+    inputs[0] = q;
+    inputs[5] = k;
+    inputs[6] = v;
+    p.attention.scale = site->scale;
+    p.attention.heads = site->heads;
+    p.attention.kv_heads = site->kv_heads;
+    p.attention.head_size = site->head_size;
+    return b->api->op(b, GRAFT_OP_ATTENTION, inputs, 7, &p);
+}
+
+/* At an embedding site: x with the rows of `table` [P, C] at this adapter's virtual tokens. */
+static inline graft_value graft_virtual_rows(struct graft_builder *b,
+                                             const struct graft_embedding_site *site,
+                                             graft_value ids, graft_value x, graft_value table)
+{
+    graft_value inputs[2];
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    inputs[0] = ids;
+    inputs[1] = table;
+    p.embedding.first = site->first_virtual;
+    return graft_add(b, x, b->api->op(b, GRAFT_OP_EMBEDDING, inputs, 2, &p));
 }
 
 /* stream + branch, or what the adapter below makes of them */

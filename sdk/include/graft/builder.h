@@ -77,6 +77,15 @@ struct graft_builder_api {
     graft_value (*state)(struct graft_builder *b, const void *update, const char *name,
                          struct graft_shape shape, int32_t dtype, int32_t init);
     graft_value (*assign)(struct graft_builder *b, graft_value stored, graft_value value);
+    /* Numbers that never change, f32 [count]; copied. */
+    graft_value (*table)(struct graft_builder *b, const float *values, int64_t count);
+    /* Adapters only: i32 [count], the token ids of a text, repeated or cut to count; text NULL:
+     * drawn from the vocabulary. For initial values. */
+    graft_value (*tokens)(struct graft_builder *b, const char *text, int64_t count);
+    /* Adapters only: [count, layers * 2 * G * D], the keys (after RoPE) and the values that every
+     * layer of the bare model has of these tokens, a layer's keys before its values. For initial
+     * values. */
+    graft_value (*text_state)(struct graft_builder *b, const char *text, int64_t count);
 };
 
 /* An author's own refusal; the host adds the site's name. */
@@ -99,6 +108,12 @@ static inline struct graft_shape graft_shape_of(struct graft_builder *b, graft_v
 static inline graft_value graft_constant(struct graft_builder *b, double value)
 {
     return b->api->constant(b, value);
+}
+
+/* A constant vector [count]. */
+static inline graft_value graft_table(struct graft_builder *b, const float *values, int64_t count)
+{
+    return b->api->table(b, values, count);
 }
 
 static inline graft_value graft_unary(struct graft_builder *b, enum graft_op op, graft_value a)
@@ -203,6 +218,16 @@ static inline graft_value graft_reshape(struct graft_builder *b, graft_value x,
     memset(&p, 0, sizeof p);
     p.shape = s;
     return b->api->op(b, GRAFT_OP_RESHAPE, &x, 1, &p);
+}
+
+/* Repeats dimensions of 1. Of a constant: that number in every place. */
+static inline graft_value graft_broadcast(struct graft_builder *b, graft_value x,
+                                          struct graft_shape s)
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.shape = s;
+    return b->api->op(b, GRAFT_OP_BROADCAST, &x, 1, &p);
 }
 
 /* Entries begin .. begin + length of an axis. */

@@ -23,9 +23,9 @@ enum graft_site_kind {
 /* What all sites begin with. A pointer to a site is a pointer to this. */
 struct graft_site {
     uint32_t struct_size;
-    int32_t kind;  /* enum graft_site_kind */
-    int32_t layer; /* number in the stack of blocks; -1: outside it */
-    int32_t reserved;
+    int32_t kind;   /* enum graft_site_kind */
+    int32_t layer;  /* number in the stack of blocks; -1: outside it */
+    int32_t layers; /* blocks in the stack */
     const char *name;
 };
 
@@ -43,6 +43,7 @@ struct graft_attention_site {
     int32_t heads, kv_heads, head_size;
     int32_t reserved;
     const struct graft_linear_site *q_proj, *k_proj, *v_proj, *o_proj;
+    double scale; /* of q.k */
 };
 
 enum graft_block_part { GRAFT_BLOCK_ATTENTION = 0, GRAFT_BLOCK_MLP = 1 };
@@ -57,11 +58,13 @@ struct graft_block_site {
 struct graft_norm_site {
     struct graft_site site;
     int64_t size;
+    double eps;
 };
 
 struct graft_embedding_site {
     struct graft_site site;
     int64_t vocab, hidden;
+    int64_t first_virtual; /* id of the adapter's first virtual token, if it has any */
 };
 
 /* The model as a whole, with the sites that this adapter matched. */
