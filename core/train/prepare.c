@@ -32,13 +32,15 @@ static enum graft_status open_session(struct trainer *t, struct error *e)
 static struct data_tokenize_options tokenize_options(const struct trainer *t)
 {
     const struct settings *s = t->settings;
-    return (struct data_tokenize_options){.tokenizer = t->session->tokenizer,
-                                          .chat = t->session->has_chat ? &t->session->chat : NULL,
-                                          .train_all = s->data.train_on == TRAIN_ON_ALL,
-                                          .drop_long = s->data.too_long == TOO_LONG_DROP,
-                                          .max_length = (size_t)s->data.max_length,
-                                          .context =
-                                              (size_t)model_config(t->session->model)->context};
+    return (struct data_tokenize_options){
+        .tokenizer = t->session->tokenizer,
+        .chat = t->session->has_chat ? &t->session->chat : NULL,
+        .train_all = s->data.train_on == TRAIN_ON_ALL,
+        .drop_long = s->data.too_long == TOO_LONG_DROP,
+        .max_length = (size_t)s->data.max_length,
+        .context = (size_t)model_config(t->session->model)->context,
+        .virtual_tokens = (size_t)t->session->rows.virtual_tokens,
+        .first_virtual = (int32_t)model_config(t->session->model)->vocab};
 }
 
 static enum graft_status read_data(struct trainer *t, struct error *e)
