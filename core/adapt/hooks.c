@@ -67,11 +67,10 @@ static graft_value hook_param(void *context, struct graft_builder *b,
     bool registering = a->purpose == PURPOSE_REGISTER;
     if (p == NULL && key != NULL && registering) p = add_parameter(a, f->layer, key, d);
     if (p == NULL) {
-        graft_fail(b,
-                   key == NULL || registering
-                       ? "%s: not enough memory"
-                       : "%s: the plugin asks for it in one program and not in another",
-                   d->name);
+        if (key == NULL || registering)
+            graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", d->name);
+        else
+            graft_fail(b, "%s: the plugin asks for it in one program and not in another", d->name);
         return none;
     }
     if (!same_shape(p->stored->shape, d->shape)) {
@@ -169,9 +168,10 @@ static void hook_share(void *context, struct graft_builder *b, const char *name,
 {
     struct adapt *a = context;
     const char *copy = arena_strdup(&a->arena, name);
+    (void)b;
     if (copy == NULL ||
         !array_reserve(&a->shared, &a->shared_capacity, a->shared_count + 1, sizeof *a->shared)) {
-        graft_fail(b, "%s: not enough memory", name);
+        graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", name);
         return;
     }
     a->shared[a->shared_count++] = (struct shared_value){a->frame->layer, copy, v};
@@ -197,7 +197,7 @@ static void hook_save(void *context, struct graft_builder *b, const char *key, g
     }
     if (copy == NULL ||
         !array_reserve(&a->saved, &a->saved_capacity, a->saved_count + 1, sizeof *a->saved)) {
-        graft_fail(b, "%s: not enough memory", key);
+        graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", key);
         return;
     }
     graph_keep(a->graph, v);

@@ -105,7 +105,7 @@ graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *
     }
     if (option_values_for_site(layer->settings->options, site->name, layer->filled, &e) !=
         GRAFT_OK) {
-        graft_fail(graph_builder(a->graph), "%s", e.text);
+        graph_fail(a->graph, e.status, "%s", e.text);
         return in[0];
     }
     a->frame = &frame;
@@ -301,19 +301,15 @@ static enum graft_status list_sites(struct adapt *a, struct layer *layer, struct
     return GRAFT_OK;
 }
 
-/* Sites that an option names must be among the matched ones: else the name is misspelt. */
+/* What an option names must be among the matched sites. In a recipe a pattern without effect is a
+ * mistake too; in a PEFT folder it may have a history. */
 static enum graft_status check_options(struct adapt *a, const struct layer *layer, struct error *e)
 {
     const char **names = arena_alloc(&a->arena, layer->site_count, sizeof *names);
-    const char *key, *text;
     if (names == NULL) return error_memory(e, "the sites", layer->site_count);
     for (size_t i = 0; i < layer->site_count; i++) names[i] = layer->sites[i]->name;
-    enum graft_status status =
-        option_values_idle(layer->settings->options, names, layer->site_count, &key, &text, e);
-    if (status == GRAFT_OK && key != NULL)
-        status = error_set(e, GRAFT_E_INVALID,
-                           "%s: \"%s\" matches no site that target_modules matches", key, text);
-    return status;
+    return option_values_check_sites(layer->settings->options, names, layer->site_count,
+                                     layer->settings->places.of != NULL, e);
 }
 
 static enum graft_status set_up_layer(struct adapt *a, size_t index,

@@ -49,7 +49,8 @@ int cli_exit_status(enum graft_status status)
 {
     switch (status) {
     case GRAFT_OK: return EXIT_DONE;
-    case GRAFT_E_INVALID: return EXIT_REQUEST;
+    case GRAFT_E_INVALID:
+    case GRAFT_E_UNSUPPORTED: return EXIT_REQUEST; /* this version cannot do what is asked */
     case GRAFT_E_INTERRUPTED:
         return signal_exit_status(caught_signal != 0 ? (int)caught_signal : SIGINT);
     default: return EXIT_FAILED;
@@ -154,6 +155,7 @@ static int run(int argc, char **argv)
 int cli_main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a refused write, as a full disk is */
     log_set_sink(to_stderr, NULL);
     int status = run(argc, argv);
     errno = 0;

@@ -17,7 +17,11 @@ struct builder {
     struct data_tokens out;
     size_t row_capacity, id_capacity, label_capacity;
     size_t longest_row, longest_length; /* of all rows */
-    size_t listed_long, listed_untrained;
+    struct left_out {
+        size_t row, tokens;
+        const char *why;
+    } listed[2 * LISTED];
+    size_t listed_count;
 };
 
 static enum graft_status no_memory(size_t tokens, struct error *e)
@@ -135,12 +139,17 @@ bool data_ends_turn(const struct data_tokenize_options *o, const int32_t *labels
     return false;
 }
 
-static void list_row(const struct builder *b, size_t row, size_t *listed, size_t tokens,
-                     const char *why)
+/* The first few of each kind; said once it is known that the rest can be trained on. */
+static void list_row(struct builder *b, size_t row, size_t before, size_t tokens, const char *why)
 {
-    if ((*listed)++ >= LISTED) return;
-    log_warning("left out: %s:%u (%zu tokens): %s", data_row_file(b->rows, row),
-                b->rows->rows[row].line, tokens, why);
+    if (before < LISTED) b->listed[b->listed_count++] = (struct left_out){row, tokens, why};
+}
+
+static void print_left_out(const struct builder *b)
+{
+    for (const struct left_out *l = b->listed; l < b->listed + b->listed_count; l++)
+        log_warning("left out: %s:%u (%zu tokens): %s", data_row_file(b->rows, l->row),
+                    b->rows->rows[l->row].line, l->tokens, l->why);
 }
 
 static enum graft_status append(struct builder *b, size_t source, const struct token_row *row,
@@ -195,13 +204,11 @@ static enum graft_status add_row(struct builder *b, size_t source, struct token_
         b->longest_row = source;
     }
     if (row->count > b->options->max_length) {
-        list_row(b, source, &b->listed_long, row->count, "longer than data.max_length");
-        ledger->too_long++;
+        list_row(b, source, ledger->too_long++, row->count, "longer than data.max_length");
         return GRAFT_OK;
     }
     if (row->trained == 0) {
-        list_row(b, source, &b->listed_untrained, row->count, "no token to train");
-        ledger->untrained++;
+        list_row(b, source, ledger->untrained++, row->count, "no token to train");
         return GRAFT_OK;
     }
     status = check_turn_end(b, source, row, e);
@@ -262,6 +269,7 @@ static enum graft_status check_ledger(const struct builder *b, struct error *e)
         return error_set(e, GRAFT_E_INVALID,
                          "%s: no row has a token to train: every one is masked or a single token",
                          b->rows->files[0]);
+    print_left_out(b);
     if (ledger->too_long != 0)
         log_warning("%zu of %zu rows left out: longer than data.max_length %zu", ledger->too_long,
                     b->rows->count, b->options->max_length);

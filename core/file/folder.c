@@ -126,6 +126,31 @@ enum graft_status folder_remove(const char *path, const char *const *names, size
     return walk(&w, path, "", 0);
 }
 
+/* "NAME.tmp-PID-N", as path_temporary makes it, for one of the names */
+static bool is_left_over(const char *entry, const char *const *names, size_t count)
+{
+    const char *mark = strstr(entry, ".tmp-");
+    if (mark == NULL || mark[5 + strspn(mark + 5, "0123456789-")] != '\0') return false;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0) return true;
+    return false;
+}
+
+enum graft_status folder_sweep(const char *path, const char *const *names, size_t count,
+                               struct error *e)
+{
+    struct walk w = {.visit = visit_remove, .root = path, .e = e};
+    enum graft_status status = GRAFT_OK;
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+    if (dir == NULL) return errno == ENOENT ? GRAFT_OK : error_errno(e, "cannot read", path);
+    while (status == GRAFT_OK && (entry = readdir(dir)) != NULL)
+        if (is_left_over(entry->d_name, names, count))
+            status = walk_entry(&w, path, "", entry->d_name, 0);
+    closedir(dir);
+    return status;
+}
+
 /* ---- making ---- */
 
 /* One folder; its parent exists. */

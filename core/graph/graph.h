@@ -63,6 +63,9 @@ void graph_keep(struct graph *graph, graft_value v);
 
 /* OK, or the first error of the builder. */
 GRAFT_MUST_USE enum graft_status graph_status(const struct graph *graph, struct error *e);
+/* Sets that error; the first one stays. Plugins say GRAFT_E_INVALID by graft_fail. */
+void graph_fail(struct graph *graph, enum graft_status status, const char *format, ...)
+    GRAFT_PRINTF(3, 4);
 
 /* Appends the backward pass of a scalar loss [1]: every trained stored entry that it reaches gets
  * nodes that add into its gradient. */

@@ -25,8 +25,6 @@ struct graph {
 graft_value graph_add_node(struct graph *g, int32_t op, const graft_value *inputs, uint32_t count,
                            const union graft_params *params);
 graft_value graph_output(struct graph *g, graft_value v, uint32_t index);
-void graph_fail(struct graph *g, enum graft_status status, const char *format, ...)
-    GRAFT_PRINTF(3, 4);
 static inline bool graph_failed(const struct graph *g)
 {
     return g->error.status != GRAFT_OK;

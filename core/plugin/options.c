@@ -462,22 +462,23 @@ enum graft_status option_values_for_site(const struct option_values *v, const ch
     return GRAFT_OK;
 }
 
-enum graft_status option_values_idle(const struct option_values *v, const char *const *sites,
-                                     size_t count, const char **key, const char **text,
-                                     struct error *e)
+enum graft_status option_values_check_sites(const struct option_values *v, const char *const *sites,
+                                            size_t count, bool patterns_too, struct error *e)
 {
-    *key = *text = NULL;
-    for (size_t i = 0; i < v->pattern_count && *key == NULL; i++) {
+    for (size_t i = 0; i < v->pattern_count; i++) {
         const struct pattern *p = &v->patterns[i];
         const struct graft_option *o = &v->plugin->options[p->option];
-        bool matched = o->type != GRAFT_OPTION_SITES || v->places[p->option] == NULL;
+        bool names_sites = o->type == GRAFT_OPTION_SITES;
+        bool matched = names_sites ? v->places[p->option] == NULL : !patterns_too;
+        char shown[QUOTE_SIZE];
         for (size_t s = 0; s < count && !matched; s++) {
             enum graft_status status = matches(v, p, sites[s], &matched, e);
             if (status != GRAFT_OK) return status;
         }
-        if (matched) continue;
-        *key = o->key;
-        *text = p->text;
+        if (!matched)
+            return error_set(e, GRAFT_E_INVALID,
+                             "%s: %s matches none of the %zu layers that target_modules chooses",
+                             pattern_key(o), quote_text(p->text, shown), count);
     }
     return GRAFT_OK;
 }

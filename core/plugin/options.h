@@ -66,12 +66,11 @@ GRAFT_MUST_USE enum graft_status option_values_for_site(const struct option_valu
                                                         const char *site_name, void *filled,
                                                         struct error *e);
 
-/* A text of a SITES option that was given and means none of these sites; *key is NULL if there is
- * none such. */
-GRAFT_MUST_USE enum graft_status option_values_idle(const struct option_values *values,
-                                                    const char *const *sites, size_t count,
-                                                    const char **key, const char **text,
-                                                    struct error *e);
+/* A name that the user gave to a SITES option and that matches none of the sites has no effect, and
+ * with `patterns_too` neither has such a pattern: GRAFT_E_INVALID "KEY: ...". */
+GRAFT_MUST_USE enum graft_status option_values_check_sites(const struct option_values *values,
+                                                           const char *const *sites, size_t count,
+                                                           bool patterns_too, struct error *e);
 
 /* Every key with its value, defaults included, in the plugin's order; pattern keys follow their
  * key. `trained`: without those that matter in training alone. A new reference; NULL when memory

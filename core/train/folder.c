@@ -123,6 +123,18 @@ static enum graft_status clear(const char *path, struct error *e)
     return status;
 }
 
+/* A kill leaves temporary names; the lock says that nobody is writing them. */
+static enum graft_status sweep(const char *path, struct error *e)
+{
+    static const char *const steps[] = {"step-"};
+    char *checkpoints = path_join(path, "checkpoints");
+    if (checkpoints == NULL) return error_memory(e, "a path", strlen(path));
+    enum graft_status status = folder_sweep(path, run_files, RUN_FILES, e);
+    if (status == GRAFT_OK) status = folder_sweep(checkpoints, steps, 1, e);
+    mem_free(checkpoints);
+    return status;
+}
+
 enum graft_status run_folder_open(const char *path, enum run_mode mode, struct run_folder **out,
                                   struct error *e)
 {
@@ -140,6 +152,7 @@ enum graft_status run_folder_open(const char *path, enum run_mode mode, struct r
     /* Once more, now that nobody else can change it. */
     if (status == GRAFT_OK && mode == RUN_NEW && holds_run(path))
         status = error_set(e, GRAFT_E_INVALID, "%s holds a run", path);
+    if (status == GRAFT_OK) status = sweep(path, e);
     if (status == GRAFT_OK && mode == RUN_OVERWRITE) status = clear(path, e);
     if (status != GRAFT_OK) {
         error_place(e, "output");
@@ -168,9 +181,9 @@ char *run_folder_file(const struct run_folder *f, const char *name)
     return path_join(f->path, name);
 }
 
-bool run_folder_finished(const struct run_folder *f)
+bool run_folder_finished(const char *path)
 {
-    return has_file(f->path, "report.json");
+    return has_file(path, "report.json");
 }
 
 /* Checkpoints */

@@ -23,7 +23,8 @@ struct run_folder;
  * the checks before a run. */
 GRAFT_MUST_USE enum graft_status run_folder_check(const char *path, enum run_mode mode,
                                                   struct error *e);
-/* Makes the folder, locks it, and with RUN_OVERWRITE clears it. */
+/* Makes the folder, locks it, removes what a kill left half written, and with RUN_OVERWRITE clears
+ * it. */
 GRAFT_MUST_USE enum graft_status run_folder_open(const char *path, enum run_mode mode,
                                                  struct run_folder **folder, struct error *e);
 void run_folder_close(struct run_folder *folder); /* NULL is fine */
@@ -32,7 +33,7 @@ const char *run_folder_path(const struct run_folder *folder);
 /* "PATH/NAME"; NULL when memory is refused; mem_free. */
 char *run_folder_file(const struct run_folder *folder, const char *name);
 /* A finished run has its report. */
-bool run_folder_finished(const struct run_folder *folder);
+bool run_folder_finished(const char *path);
 
 /* The steps that have a checkpoint folder, rising; the caller frees with mem_free. */
 GRAFT_MUST_USE enum graft_status run_folder_checkpoints(const char *path, int64_t **steps,

@@ -124,6 +124,9 @@ static enum graft_status drop_old(const struct trainer *t, struct error *e)
     const char *run = run_folder_path(t->folder);
     enum graft_status status = run_folder_checkpoints(run, &steps, &count, e);
     size_t keep = (size_t)t->settings->checkpoint.keep;
+    /* Newer ones were passed over as damaged: they must not count among those that stay. */
+    while (status == GRAFT_OK && count != 0 && steps[count - 1] > t->step)
+        status = run_folder_drop(run, steps[--count], e);
     for (size_t i = 0; status == GRAFT_OK && i + keep < count; i++)
         status = run_folder_drop(run, steps[i], e);
     mem_free(steps);

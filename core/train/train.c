@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The order of a run: look at everything, take the folder, start the device, go on or begin, train,
+ * The order of a run: look at everything, start the device, take the folder, go on or begin, train,
  * finish.
  */
 #include "train/trainer.h"
@@ -10,16 +10,23 @@
 
 #include <string.h>
 
-static enum graft_status write_recipe(struct trainer *t, struct error *e)
+static enum graft_status make_recipe(struct trainer *t, struct error *e)
 {
     struct str text = {0};
-    char *path = run_folder_file(t->folder, "recipe.yaml");
     enum graft_status status =
         settings_write_yaml(t->settings, run_folder_path(t->folder), false, &text, e);
-    if (status == GRAFT_OK && (path == NULL || (t->recipe = str_take(&text)) == NULL))
+    if (status == GRAFT_OK && (t->recipe = str_take(&text)) == NULL)
         status = error_memory(e, "recipe.yaml", text.length);
-    if (status == GRAFT_OK) status = atomic_write_file(path, t->recipe, strlen(t->recipe), e);
     str_free(&text);
+    return status;
+}
+
+static enum graft_status write_recipe(const struct trainer *t, struct error *e)
+{
+    char *path = run_folder_file(t->folder, "recipe.yaml");
+    enum graft_status status = path != NULL
+                                   ? atomic_write_file(path, t->recipe, strlen(t->recipe), e)
+                                   : error_memory(e, "a path", 0);
     mem_free(path);
     return status;
 }
@@ -42,9 +49,9 @@ static enum graft_status go_on(struct trainer *t, struct error *e)
 
 static enum graft_status run(struct trainer *t, struct train_outcome *outcome, struct error *e)
 {
-    enum graft_status status = trainer_start(t, e);
-    if (status == GRAFT_OK) status = write_recipe(t, e);
+    enum graft_status status = make_recipe(t, e);
     if (status == GRAFT_OK && t->request->mode == RUN_RESUME) status = go_on(t, e);
+    if (status == GRAFT_OK) status = write_recipe(t, e);
     if (status == GRAFT_OK) status = steps_open(t, e);
     if (status == GRAFT_OK && t->step == 0)
         status = trainer_measure(t, TRAIN_BEFORE, &t->before, e);
@@ -64,13 +71,13 @@ enum graft_status train_run(const struct train_request *request, struct train_ou
     if (output == NULL)
         return error_set(e, GRAFT_E_INVALID,
                          "output: is missing; name the folder of the run (or --set output=FOLDER)");
+    outcome->was_finished = request->mode == RUN_RESUME && run_folder_finished(output);
+    if (outcome->was_finished) return GRAFT_OK;
     enum graft_status status = run_folder_check(output, request->mode, e);
     if (status == GRAFT_OK) status = trainer_prepare(&t, e);
+    if (status == GRAFT_OK) status = trainer_start(&t, e);
     if (status == GRAFT_OK) status = run_folder_open(output, request->mode, &t.folder, e);
-    if (status == GRAFT_OK) {
-        outcome->was_finished = request->mode == RUN_RESUME && run_folder_finished(t.folder);
-        if (!outcome->was_finished) status = run(&t, outcome, e);
-    }
+    if (status == GRAFT_OK) status = run(&t, outcome, e);
     trainer_fini(&t);
     return status;
 }

@@ -248,7 +248,7 @@ static void test_refusals(void **state)
     const struct option_input r = {.key = "r", .type = OPTION_INPUT_INT, .i = 100, .place = "p"};
     (void)state;
     refused("ia3", &sites, 1,
-            "adapter: feedforward_modules: \"dwn\" matches no site that target_modules matches");
+            "adapter: feedforward_modules: \"dwn\" matches none of the");
     refused("lora", &r, 1, "r: 100 exceeds the layer's 32 inputs or 32 outputs");
     refused("miss", &r, 1, "r: 100 exceeds the layer's 32 inputs");
     refused("oft", &r, 1, "r: 100 and oft_block_size: 32: one of them is 0");

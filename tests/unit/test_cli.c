@@ -271,7 +271,7 @@ static void test_exit_status(void **state)
     assert_int_equal(cli_exit_status(GRAFT_E_FAILED), 1);
     assert_int_equal(cli_exit_status(GRAFT_E_MEMORY), 1);
     assert_int_equal(cli_exit_status(GRAFT_E_IO), 1);
-    assert_int_equal(cli_exit_status(GRAFT_E_UNSUPPORTED), 1);
+    assert_int_equal(cli_exit_status(GRAFT_E_UNSUPPORTED), 2);
     cli_signals_begin();
     assert_false(cli_stop_requested(NULL));
     raise(SIGHUP);

@@ -486,13 +486,13 @@ static void blocks_are_the_reference(void **state)
 struct attention {
     int32_t heads, kv_heads, size, window;
     double softcap;
-    int cache; /* queries that see ranges anywhere in 400 keys; one sees none */
+    int cache; /* 1: queries that see ranges anywhere in 400 keys, one sees none; 2: one document */
 };
 
 static void make_attention(struct fixture *f, const void *argument)
 {
     const struct attention *c = argument;
-    int64_t keys = c->cache ? 400 : TOKENS, queries = c->cache ? 5 : TOKENS;
+    int64_t keys = c->cache == 1 ? 400 : TOKENS, queries = c->cache == 1 ? 5 : TOKENS;
     uint32_t q = add_floats(f, graft_shape2(queries, c->heads * c->size), 1.0);
     uint32_t k = add_floats(f, graft_shape2(keys, c->kv_heads * c->size), 1.0);
     uint32_t v = add_floats(f, graft_shape2(keys, c->kv_heads * c->size), 1.0);
@@ -501,8 +501,9 @@ static void make_attention(struct fixture *f, const void *argument)
     for (int32_t t = 0; t < queries; t++) { /* documents of 1, 9, 70 and 70 tokens */
         from[t] = t < 1 ? 0 : t < 10 ? 1 : t < 80 ? 10 : 80;
         to[t] = t;
-        if (c->cache) from[t] = t * 80;
-        if (c->cache) to[t] = t == 2 ? t * 80 - 1 : t * 80 + 17 * t;
+        if (c->cache == 2) from[t] = 0;
+        if (c->cache == 1) from[t] = t * 80;
+        if (c->cache == 1) to[t] = t == 2 ? t * 80 - 1 : t * 80 + 17 * t;
     }
     uint32_t o = add_output(f, GRAFT_DTYPE_F32, graft_shape2(queries, c->heads * c->size));
     uint32_t lse = add_output(f, GRAFT_DTYPE_F32, graft_shape2(queries, c->heads));
@@ -546,11 +547,11 @@ static void attention_is_the_reference(void **state)
     static const struct attention cases[] = {
         {9, 3, 64, 0, 0.0, 0},  {4, 4, 16, 0, 0.0, 0},  {6, 1, 20, 13, 0.0, 0},
         {2, 1, 300, 0, 5.0, 0}, {70, 1, 8, 30, 2.0, 0}, {9, 3, 64, 0, 0.0, 1},
-        {4, 2, 12, 20, 1.5, 1},
+        {4, 2, 12, 20, 1.5, 1}, {4, 2, 32, 0, 0.0, 2},  {2, 2, 16, 135, 3.0, 2},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check(make_attention, &cases[i]);
-        if (!cases[i].cache) check(make_attention_backward, &cases[i]);
+        if (cases[i].cache != 1) check(make_attention_backward, &cases[i]);
     }
 }
 
@@ -600,7 +601,8 @@ static void losses_are_the_reference(void **state)
     static const struct loss cases[] = {
         {GRAFT_DTYPE_F32, 150, 1000, 64},  {GRAFT_DTYPE_F32, 300, 515, 300},
         {GRAFT_DTYPE_Q4_1, 150, 1001, 96}, {GRAFT_DTYPE_F32, 1, 3, 5},
-        {GRAFT_DTYPE_Q8_0, 700, 130, 32},  {GRAFT_DTYPE_BF16, 2100, 40, 8}};
+        {GRAFT_DTYPE_F32, 20, 2600, 64},   {GRAFT_DTYPE_Q8_0, 700, 130, 32},
+        {GRAFT_DTYPE_BF16, 2100, 40, 8}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check(make_head_loss, &cases[i]);
         check(make_cross_entropy, &cases[i]);

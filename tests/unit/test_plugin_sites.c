@@ -157,16 +157,13 @@ static void test_idle(void **state)
     struct option_input input = list(names, 2);
     struct option_values *values = NULL;
     struct error e = {0};
-    const char *key, *idle;
     (void)state;
     assert_ok(create(&input, &values, &e), &e);
-    assert_ok(option_values_idle(values, sites, SITES, &key, &idle, &e), &e);
-    assert_string_equal(key, "wide");
-    assert_string_equal(idle, "dwn_proj");
+    assert_int_equal(option_values_check_sites(values, sites, SITES, false, &e), GRAFT_E_INVALID);
+    assert_non_null(strstr(e.text, "wide: \"dwn_proj\" matches none"));
     option_values_destroy(values);
     assert_ok(create(NULL, &values, &e), &e);
-    assert_ok(option_values_idle(values, sites, 1, &key, &idle, &e), &e);
-    assert_null(key);
+    assert_ok(option_values_check_sites(values, sites, 1, false, &e), &e);
     option_values_destroy(values);
 }
 

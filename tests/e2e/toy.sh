@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# One training run as a user sees it, and the promises about its bits: the same recipe gives the
+# same adapter, however many threads there are and however the activations are kept.
+. "$(dirname "$0")/lib.sh"
+write_recipe
+
+# --- a run and what it leaves ---
+gives 0 "$graft" train recipe.yaml --set output=run
+for file in adapter_config.json adapter_model.safetensors recipe.yaml steps.jsonl report.json \
+    report.html passport.json checkpoints/step-000030/manifest.json; do
+    is "run/$file is there" test -s "run/$file"
+done
+is "nothing else is there" test "$(ls -A run | wc -l)" = 8
+grep -q '^step 30: valid loss' err || fail "no line of the evaluation of step 30"
+is "30 lines of steps" test "$(wc -l <run/steps.jsonl)" = 30
+first=$(head -n 1 run/steps.jsonl | grep -o '"loss":[^,]*' | cut -d: -f2)
+last=$(tail -n 1 run/steps.jsonl | grep -o '"loss":[^,]*' | cut -d: -f2)
+number_is "$first > 2.0 && $first < 3.0 && $last < 0.6 * $first"
+before=$(number run/report.json loss before)
+after=$(number run/report.json loss after)
+number_is "$before > 2.0 && $after < $before - 0.15"
+for word in '<svg' 'stories260K' 'adamw'; do
+    grep -q -- "$word" run/report.html || fail "report.html has no $word"
+done
+if grep -Eq '(src|href)="?(https?:)?//' run/report.html; then fail "report.html asks the network"; fi
+grep -q '"base_model_name_or_path": *"stories260K.gguf"' run/adapter_config.json ||
+    fail "adapter_config.json does not name the model"
+grep -q "$(sha256sum <"$model" | cut -d' ' -f1)" run/passport.json ||
+    fail "passport.json lacks the hash of the model"
+grep -q '^output' run/recipe.yaml && fail "recipe.yaml names an output"
+grep -q 'auto$' <(grep -v template run/recipe.yaml) && fail "recipe.yaml has an auto left"
+
+# --- measuring and generating with it ---
+gives 0 "$graft" eval run --json
+number_is "$(number out loss) == $after && $(number out rows) == 6"
+gives 0 "$graft" eval run --split train --json
+number_is "$(number out loss) < $after && $(number out rows) == 24"
+gives 0 "$graft" generate run --prompt 'Once upon a time' --max-new-tokens 24
+is "it says something" test "$(wc -c <out)" -gt 20
+cp out said
+gives 0 "$graft" generate run --prompt 'Once upon a time' --max-new-tokens 24
+same out said
+gives 0 "$graft" generate "$model" --prompt 'Once upon a time' --max-new-tokens 24
+cmp -s out said && fail "the adapter changes nothing"
+
+# --- the same bits ---
+gives 0 "$graft" train run/recipe.yaml --set output=again
+same run/adapter_model.safetensors again/adapter_model.safetensors
+is "the same steps" cmp <(without_seconds run/steps.jsonl) <(without_seconds again/steps.jsonl)
+same run/recipe.yaml again/recipe.yaml
+# dropout, several micro-batches a step, recomputation: all 10 steps, bit by bit
+variant() {
+    gives 0 "$graft" train recipe.yaml --set "output=$1" --set train.max_steps=10 \
+        --set adapter.lora_dropout=0.1 --set eval.every=0 "${@:2}"
+}
+variant threads-1 --set backend.threads=1
+for n in 2 3; do
+    variant threads-$n --set backend.threads=$n
+    same threads-1/adapter_model.safetensors threads-$n/adapter_model.safetensors
+done
+variant kept --set train.gradient_checkpointing=false
+variant recomputed --set train.gradient_checkpointing=true
+same kept/adapter_model.safetensors recomputed/adapter_model.safetensors
+same threads-1/adapter_model.safetensors kept/adapter_model.safetensors
+variant other-seed --set train.seed=8
+cmp -s kept/adapter_model.safetensors other-seed/adapter_model.safetensors &&
+    fail "another seed gives the same adapter"
+# rows of 60 to 100 tokens: one a micro-batch, or all eight
+variant small --set train.micro_batch_tokens=128
+variant large --set train.micro_batch_tokens=2048
+paste -d' ' <(grep -o '"loss":[^,]*' small/steps.jsonl | cut -d: -f2) \
+    <(grep -o '"loss":[^,]*' large/steps.jsonl | cut -d: -f2) >losses
+awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $2) exit 1; if (d > 0) differ = 1 }
+     END { if (NR != 10) exit 1 }' losses || fail "micro-batches change the loss: $(cat losses)"
+
+# --- answers: the rows of alpaca.jsonl by heart; lm_head too, since the model never saw its </s> ---
+gives 0 "$graft" train recipe.yaml --set "data={train: $data/alpaca.jsonl, valid: $data/valid.jsonl, test: $data/alpaca.jsonl, \
+max_length: 256, template: alpaca}" --set optimizer.lr=5e-3 --set train.max_steps=40 \
+    --set train.batch_size=4 --set eval.max_new_tokens=8 \
+    --set 'adapter.target_modules=[q_proj, v_proj, down_proj, lm_head]' --set output=answers
+number_is "$(number answers/report.json exact_match before) == 0"
+number_is "$(number answers/report.json exact_match after) == 1"
+grep -q '"prompt":"What does the dog say?","expected":"woof","before":.*,"after":"woof"' \
+    answers/report.json || fail "report.json has no sample of the dog"
+grep -q 'woof' answers/report.html || fail "report.html has no sample of the dog"
+gives 0 "$graft" eval answers --json
+number_is "$(number out exact_match) == 1 && $(number out loss) == \
+$(number answers/report.json loss after)"
+gives 0 "$graft" generate answers --prompt 'What does the cow say?'
+is "it says moo and stops" test "$(cat out)" = moo
+gives 0 "$graft" generate answers --prompt 'What does the cow say?' --json
+grep -q '"moo"' out || fail "no moo in JSON: $(cat out)"
+printf 'What does the duck say?\n' >question
+gives 0 "$graft" chat answers <question
+grep -q quack out || fail "chat does not quack: $(cat out)"
+finish
