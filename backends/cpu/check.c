@@ -64,8 +64,8 @@ bool cpu_tensor_legal(const struct graft_tensor *t, uint64_t bytes, char text[TE
     return true;
 }
 
-/* Types, one letter a tensor: f f32, i i32, n either, w any weight; upper case may be absent. All
- * outputs may be. */
+/* Types, one letter a tensor: f f32, i i32, n either, w any weight, u u8, s f32 or u8; upper case
+ * may be absent. All outputs may be. */
 struct rule {
     int32_t op;
     const char *name, *in, *out;
@@ -163,6 +163,77 @@ static bool fits_matmul(const struct kernel_call *c)
            o->dim[first] == a->dim[first + ta] && o->dim[first + 1] == b->dim[first + !tb];
 }
 
+static bool fits_slice(const struct kernel_call *c)
+{
+    const struct graft_shape *x = &c->in[0].shape, *out = &c->out[0].shape;
+    int32_t axis = c->params.slice.axis;
+    int64_t begin = c->params.slice.begin;
+    if (c->out[0].data == NULL) return true;
+    if (axis < 0 || axis >= x->rank || out->rank != x->rank || begin < 0) return false;
+    for (int32_t i = 0; i < x->rank; i++)
+        if (i != axis && x->dim[i] != out->dim[i]) return false;
+    int64_t part = c->op == GRAFT_OP_SLICE ? out->dim[axis] : x->dim[axis];
+    int64_t whole = c->op == GRAFT_OP_SLICE ? x->dim[axis] : out->dim[axis];
+    return begin <= whole - part;
+}
+
+static bool fits_permute(const struct kernel_call *c)
+{
+    const struct graft_shape *x = &c->in[0].shape, *out = &c->out[0].shape;
+    int32_t seen = 0;
+    if (c->out[0].data == NULL) return true;
+    if (out->rank != x->rank) return false;
+    for (int32_t i = 0; i < x->rank; i++) {
+        int32_t from = c->params.permute.axis[i];
+        if (from < 0 || from >= x->rank || out->dim[i] != x->dim[from]) return false;
+        seen |= 1 << from;
+    }
+    return seen == (1 << x->rank) - 1;
+}
+
+/* v [R, b (b - 1) / 2] and m [R, b, b] */
+static bool fits_triangle(const struct kernel_tensor *v, const struct kernel_tensor *m, int64_t b)
+{
+    if (v->data == NULL || m->data == NULL) return true;
+    return b >= 2 && is2(v, m->shape.dim[0], b * (b - 1) / 2) && m->shape.rank == 3 &&
+           m->shape.dim[1] == b && m->shape.dim[2] == b;
+}
+
+static bool fits_skew(const struct kernel_call *c)
+{
+    return fits_triangle(&c->in[0], &c->out[0], c->params.skew.size);
+}
+
+static bool fits_skew_backward(const struct kernel_call *c)
+{
+    return fits_triangle(&c->out[0], &c->in[0], c->params.skew.size);
+}
+
+static bool fits_embedding_backward(const struct kernel_call *c)
+{
+    return c->in[0].shape.rank == 2 && is1(&c->in[1], c->in[0].shape.dim[0]) &&
+           out2(c, 0, c->params.embedding.rows, c->in[0].shape.dim[1]);
+}
+
+static bool fits_codes(const struct kernel_tensor *x, const struct kernel_tensor *scale,
+                       const struct kernel_tensor *map, int64_t block)
+{
+    return x->shape.rank == 1 && is1(map, 256) && block >= 1 &&
+           (scale->data == NULL || is1(scale, (x->shape.dim[0] - 1) / block + 1));
+}
+
+static bool fits_encode(const struct kernel_call *c)
+{
+    return fits_codes(&c->in[0], &c->out[1], &c->in[1], c->params.codes.block) &&
+           out1(c, 0, c->in[0].shape.dim[0]);
+}
+
+static bool fits_decode(const struct kernel_call *c)
+{
+    return fits_codes(&c->in[0], &c->in[1], &c->in[2], c->params.codes.block) &&
+           out1(c, 0, c->in[0].shape.dim[0]);
+}
+
 static bool fits_embedding(const struct kernel_call *c)
 {
     return c->in[0].shape.rank == 1 && c->in[1].shape.rank == 2 &&
@@ -217,27 +288,36 @@ static bool fits_swiglu_backward(const struct kernel_call *c)
            out_same(c, 1, &c->in[0]);
 }
 
-static bool fits_heads(const struct kernel_call *c)
+/* k, v, first, last and then pk, pv: all or none of each, and one of them at least. */
+static bool fits_heads(const struct kernel_call *c, const struct kernel_tensor *prefix)
 {
     int64_t h = c->params.attention.heads, g = c->params.attention.kv_heads;
-    int64_t d = c->params.attention.head_size;
-    int64_t t = c->in[0].shape.dim[0], s = c->in[1].shape.dim[0];
-    return h > 0 && g > 0 && d > 0 && h % g == 0 && is2(&c->in[0], t, h * d) &&
-           is2(&c->in[1], s, g * d) && is2(&c->in[2], s, g * d) && is1(&c->in[3], t) &&
-           is1(&c->in[4], t);
+    int64_t d = c->params.attention.head_size, t = c->in[0].shape.dim[0];
+    const struct kernel_tensor *k = &c->in[1], *v = &c->in[2];
+    bool own = k->data != NULL, more = prefix->data != NULL;
+    for (int i = 2; i <= 4; i++)
+        if ((c->in[i].data != NULL) != own) return false;
+    if ((prefix[1].data != NULL) != more || (!own && !more)) return false;
+    if (h <= 0 || g <= 0 || d <= 0 || h % g != 0 || !is2(&c->in[0], t, h * d)) return false;
+    if (own && !(is2(k, k->shape.dim[0], g * d) && is2(v, k->shape.dim[0], g * d) &&
+                 is1(&c->in[3], t) && is1(&c->in[4], t)))
+        return false;
+    return !more || (is2(&prefix[0], prefix->shape.dim[0], g * d) &&
+                     is2(&prefix[1], prefix->shape.dim[0], g * d));
 }
 
 static bool fits_attention(const struct kernel_call *c)
 {
-    return fits_heads(c) && out_same(c, 0, &c->in[0]) &&
+    return fits_heads(c, &c->in[5]) && out_same(c, 0, &c->in[0]) &&
            out2(c, 1, c->in[0].shape.dim[0], c->params.attention.heads);
 }
 
 static bool fits_attention_backward(const struct kernel_call *c)
 {
-    return fits_heads(c) && same(&c->in[5], &c->in[0]) && same(&c->in[7], &c->in[0]) &&
+    return fits_heads(c, &c->in[8]) && same(&c->in[5], &c->in[0]) && same(&c->in[7], &c->in[0]) &&
            is2(&c->in[6], c->in[0].shape.dim[0], c->params.attention.heads) &&
-           out_same(c, 0, &c->in[0]) && out_same(c, 1, &c->in[1]) && out_same(c, 2, &c->in[2]);
+           out_same(c, 0, &c->in[0]) && out_same(c, 1, &c->in[1]) && out_same(c, 2, &c->in[2]) &&
+           out_same(c, 3, &c->in[8]) && out_same(c, 4, &c->in[9]);
 }
 
 static bool fits_cross_entropy(const struct kernel_call *c)
@@ -277,7 +357,7 @@ static bool in_place(const struct kernel_call *c)
 
 static bool fits_assign(const struct kernel_call *c)
 {
-    return same(&c->in[0], &c->in[1]) && in_place(c) &&
+    return c->in[0].dtype == c->in[1].dtype && same(&c->in[0], &c->in[1]) && in_place(c) &&
            (c->in[2].data == NULL || graft_shape_count(c->in[2].shape) == 1);
 }
 
@@ -299,6 +379,12 @@ static const struct rule rules[] = {
     {GRAFT_OP_MUL, "mul", "ff", "f", fits_binary},
     {GRAFT_OP_DIV, "div", "ff", "f", fits_binary},
     {GRAFT_OP_MINIMUM, "minimum", "ff", "f", fits_binary},
+    {GRAFT_OP_MAXIMUM, "maximum", "ff", "f", fits_binary},
+    {GRAFT_OP_ABS, "abs", "f", "f", fits_unary},
+    {GRAFT_OP_SIGN, "sign", "f", "f", fits_unary},
+    {GRAFT_OP_RELU, "relu", "f", "f", fits_unary},
+    {GRAFT_OP_GELU, "gelu", "f", "f", fits_unary},
+    {GRAFT_OP_GELU_TANH, "gelu_tanh", "f", "f", fits_unary},
     {GRAFT_OP_AFFINE, "affine", "f", "f", fits_unary},
     {GRAFT_OP_SQRT, "sqrt", "f", "f", fits_unary},
     {GRAFT_OP_EXP, "exp", "f", "f", fits_unary},
@@ -310,6 +396,15 @@ static const struct rule rules[] = {
     {GRAFT_OP_SUM, "sum", "f", "f", fits_sum},
     {GRAFT_OP_BROADCAST, "broadcast", "f", "f", fits_broadcast},
     {GRAFT_OP_RESHAPE, "reshape", "n", "n", fits_reshape},
+    {GRAFT_OP_SLICE, "slice", "f", "f", fits_slice},
+    {GRAFT_OP_PLACE, "place", "f", "f", fits_slice},
+    {GRAFT_OP_PERMUTE, "permute", "f", "f", fits_permute},
+    {GRAFT_OP_SKEW, "skew", "f", "f", fits_skew},
+    {GRAFT_OP_SKEW_BACKWARD, "skew_backward", "f", "f", fits_skew_backward},
+    {GRAFT_OP_DEQUANTIZE, "dequantize", "w", "f", fits_unary},
+    {GRAFT_OP_EMBEDDING_BACKWARD, "embedding_backward", "fi", "f", fits_embedding_backward},
+    {GRAFT_OP_ENCODE, "encode", "ff", "uf", fits_encode},
+    {GRAFT_OP_DECODE, "decode", "uff", "f", fits_decode},
     {GRAFT_OP_MATMUL, "matmul", "fw", "f", fits_matmul},
     {GRAFT_OP_EMBEDDING, "embedding", "iw", "f", fits_embedding},
     {GRAFT_OP_GATHER_ROWS, "gather_rows", "fi", "f", fits_gather},
@@ -320,14 +415,15 @@ static const struct rule rules[] = {
     {GRAFT_OP_ROPE, "rope", "ff", "f", fits_rope},
     {GRAFT_OP_SWIGLU, "swiglu", "ff", "f", fits_swiglu},
     {GRAFT_OP_SWIGLU_BACKWARD, "swiglu_backward", "fff", "ff", fits_swiglu_backward},
-    {GRAFT_OP_ATTENTION, "attention", "fffii", "ff", fits_attention},
-    {GRAFT_OP_ATTENTION_BACKWARD, "attention_backward", "fffiifff", "fff", fits_attention_backward},
+    {GRAFT_OP_ATTENTION, "attention", "fFFIIFF", "ff", fits_attention},
+    {GRAFT_OP_ATTENTION_BACKWARD, "attention_backward", "fFFIIfffFF", "fffff",
+     fits_attention_backward},
     {GRAFT_OP_CROSS_ENTROPY, "cross_entropy", "fi", "fi", fits_cross_entropy},
     {GRAFT_OP_CROSS_ENTROPY_BACKWARD, "cross_entropy_backward", "fif", "f",
      fits_cross_entropy_backward},
     {GRAFT_OP_HEAD_LOSS, "head_loss", "fwi", "fif", fits_head_loss},
     {GRAFT_OP_DROPOUT, "dropout", "fiii", "f", fits_dropout},
-    {GRAFT_OP_ASSIGN, "assign", "ffF", "f", fits_assign},
+    {GRAFT_OP_ASSIGN, "assign", "ssF", "s", fits_assign},
     {GRAFT_OP_ACCUMULATE, "accumulate", "ff", "f", fits_accumulate},
     {GRAFT_OP_WRITE_ROWS, "write_rows", "ffi", "f", fits_write_rows},
 };
@@ -335,7 +431,10 @@ static const struct rule rules[] = {
 static bool type_fits(char letter, int32_t dtype)
 {
     switch (letter) {
-    case 'i': return dtype == GRAFT_DTYPE_I32;
+    case 'i':
+    case 'I': return dtype == GRAFT_DTYPE_I32;
+    case 'u': return dtype == GRAFT_DTYPE_U8;
+    case 's': return dtype == GRAFT_DTYPE_F32 || dtype == GRAFT_DTYPE_U8;
     case 'n': return dtype == GRAFT_DTYPE_F32 || dtype == GRAFT_DTYPE_I32;
     case 'w': return quant_is_weight(dtype);
     default: return dtype == GRAFT_DTYPE_F32;
@@ -345,7 +444,10 @@ static bool type_fits(char letter, int32_t dtype)
 static const char *type_text(char letter)
 {
     switch (letter) {
-    case 'i': return "I32";
+    case 'i':
+    case 'I': return "I32";
+    case 'u': return "U8";
+    case 's': return "F32 or U8";
     case 'n': return "F32 or I32";
     case 'w': return "a weight's type";
     default: return "F32";

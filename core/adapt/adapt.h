@@ -11,11 +11,23 @@
 
 struct adapt;
 
-/* Matches targets, calls every plugin once at every site and registers its parameters in `store`.
- * `adapters` and `model` outlive it. Errors are prefixed with the adapter's place in the recipe. */
-GRAFT_MUST_USE enum graft_status adapt_create(const struct settings_adapter *adapters, size_t count,
-                                              const struct model *model, struct store *store,
-                                              uint64_t seed, struct adapt **adapt, struct error *e);
+struct adapt_request {
+    const struct settings_adapter *adapters; /* lowest first; outlive the stack, as the next two */
+    size_t count;
+    const struct model *model;
+    struct store *store;
+    uint64_t seed;
+    bool from_files; /* numbers will come from the adapters' files: declare what those hold */
+    /* The ids of a text as the tokenizer gives them for a whole text, at most `capacity`; how many,
+     * or -1 when memory ran out. For adapters that begin with a text; called by adapt_create. */
+    int64_t (*tokenize)(void *context, const char *text, int32_t *ids, int64_t capacity);
+    void *tokenize_context;
+};
+
+/* Matches targets, builds one program to call every plugin at every site, and registers the
+ * parameters in the store. Errors are prefixed with the adapter's place in the recipe. */
+GRAFT_MUST_USE enum graft_status adapt_create(const struct adapt_request *request,
+                                              struct adapt **adapt, struct error *e);
 void adapt_destroy(struct adapt *adapt);
 
 /* What dropout needs to know of a training program: which row, token and step a number belongs to
@@ -31,8 +43,18 @@ struct model_wrap adapt_begin(struct adapt *adapt, struct graph *graph,
                               const struct adapt_mode *mode);
 void adapt_end(struct adapt *adapt);
 
+/* What the adapters change about packed rows (graft/adapter.h, struct graft_rows_change), summed.
+ */
+struct adapt_rows {
+    int64_t virtual_tokens, position_offset;
+};
+struct adapt_rows adapt_rows(const struct adapt *adapt);
+
 size_t adapt_count(const struct adapt *adapt); /* adapters in the stack */
 bool adapt_wraps_head(const struct adapt *adapt);
+/* Factors on the learning rate, one for each number of STORE_ADAPTER ([n], as store_flat sees it);
+ * false where all are 1 and `scales` was not written. */
+bool adapt_lr_scales(const struct adapt *adapt, float *scales);
 int64_t adapt_parameters(const struct adapt *adapt); /* trained numbers */
 size_t adapt_sites(const struct adapt *adapt);       /* wrapped ones, all adapters together */
 
@@ -44,8 +66,9 @@ GRAFT_MUST_USE enum graft_status adapt_init(struct adapt *adapt, const struct ba
  * no other. */
 GRAFT_MUST_USE enum graft_status adapt_load(struct adapt *adapt, size_t index, const char *folder,
                                             const struct backend *backend, struct error *e);
-/* Writes adapter_config.json and adapter_model.safetensors into an existing folder, each whole or
- * not at all. `passport` goes into the metadata. Byte-equal for equal parameters. */
+/* Writes adapter_config.json and adapter_model.safetensors (AdapterHub's layout:
+ * adapter.safetensors) into an existing folder, each whole or not at all. Byte-equal for equal
+ * parameters. */
 GRAFT_MUST_USE enum graft_status adapt_save(struct adapt *adapt, size_t index, const char *folder,
                                             const char *base_name, const struct backend *backend,
                                             struct error *e);

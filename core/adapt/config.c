@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "file/paths.h"
 
+#include <math.h>
 #include <string.h>
 
 struct reader {
@@ -47,6 +48,32 @@ static bool plugin_has(const struct plugin *plugin, const char *key)
             (plugin->options[i].pattern != NULL && strcmp(plugin->options[i].pattern, key) == 0))
             return true;
     return false;
+}
+
+/* The fixed field of this key, or NULL. */
+static const struct graft_config_field *fixed_field(const struct plugin *plugin, const char *key)
+{
+    const struct graft_adapter *f = plugin->functions;
+    for (const struct graft_config_field *field = f->fields; field != NULL && field->key != NULL;
+         field++)
+        if (strcmp(field->key, key) == 0) return field;
+    return NULL;
+}
+
+/* The one value that this key can have. */
+static bool is_fixed(const struct graft_config_field *field, const json_t *value)
+{
+    json_t *fixed = NULL;
+    /* What depends on the model shows in the shapes of the tensors. */
+    if (field != NULL && field->json[0] == '$') return true;
+    if (field == NULL ||
+        json_read_bytes(field->json, strlen(field->json), &fixed, NULL) != GRAFT_OK)
+        return false;
+    bool same = json_is_number(value) && json_is_number(fixed)
+                    ? fabs(json_number_value(value) - json_number_value(fixed)) == 0.0
+                    : json_equal(value, fixed);
+    json_decref(fixed);
+    return same;
 }
 
 static bool to_input(const struct reader *r, const char *key, const json_t *value,
@@ -106,12 +133,20 @@ static enum graft_status read_options(const struct reader *r, json_t *config,
         if (plugin_has(a->plugin, key)) {
             if (!to_input(r, key, value, &inputs[count++]))
                 return error_memory(r->e, "the adapter's options", 0);
-        } else if (!says_off(key, value) && !among(key, host_keys, 4) &&
-                   !among(key, informational, sizeof informational / sizeof informational[0])) {
-            return error_set(r->e, GRAFT_E_UNSUPPORTED,
-                             "%s: %s is set; the %s of this version does not know it", r->path, key,
-                             a->method);
+            continue;
         }
+        const struct graft_config_field *fixed = fixed_field(a->plugin, key);
+        if (among(key, host_keys, 4) ||
+            among(key, informational, sizeof informational / sizeof informational[0]) ||
+            (fixed == NULL && says_off(key, value)) || is_fixed(fixed, value))
+            continue;
+        if (fixed != NULL)
+            return error_set(r->e, GRAFT_E_UNSUPPORTED,
+                             "%s: %s: the %s of this version has %s alone", r->path, key, a->method,
+                             fixed->json);
+        return error_set(r->e, GRAFT_E_UNSUPPORTED,
+                         "%s: %s is set; the %s of this version does not know it", r->path, key,
+                         a->method);
     }
     struct option_request request = {
         .plugin = a->plugin, .path = "adapter", .place = r->path, .inputs = inputs, .count = count};
@@ -156,21 +191,87 @@ static enum graft_status read_layers(const struct reader *r, const json_t *value
     return GRAFT_OK;
 }
 
-/* The plugin whose peft_type this is. Plugins are named as PEFT's type in small letters. */
+static const struct graft_adapter *functions_of(const struct plugin_found *found)
+{
+    if (found->plugin == NULL || found->plugin->kind != GRAFT_PLUGIN_ADAPTER) return NULL;
+    return found->plugin->functions;
+}
+
+/* "IA3, LORA": what the found adapters read. */
+static void list_types(const struct plugin_list *list, struct str *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct graft_adapter *f = functions_of(&list->items[i]);
+        if (f != NULL && f->peft_type != NULL)
+            str_printf(out, "%s%s", out->length != 0 ? ", " : "", f->peft_type);
+    }
+}
+
+/* Among all adapters that can be found, the one of this peft_type. */
+static enum graft_status find_type(const struct reader *r, const char *type,
+                                   struct settings_adapter *a)
+{
+    struct plugin_list *list = NULL;
+    struct str known = {0};
+    enum graft_status status = plugin_list_create(&list, r->e);
+    if (status != GRAFT_OK) return status;
+    for (size_t i = 0; i < list->count && a->plugin == NULL; i++) {
+        const struct graft_adapter *f = functions_of(&list->items[i]);
+        if (f != NULL && f->peft_type != NULL && strcmp(f->peft_type, type) == 0)
+            a->plugin = list->items[i].plugin;
+    }
+    if (a->plugin == NULL) {
+        list_types(list, &known);
+        status = error_set(r->e, GRAFT_E_INVALID,
+                           "%s: peft_type: no adapter plugin reads %s; found are %s", r->path, type,
+                           known.data != NULL ? known.data : "none");
+        str_free(&known);
+    }
+    plugin_list_destroy(list);
+    return status;
+}
+
+static bool is_hub(const json_t *config)
+{
+    return json_is_object(json_object_get(config, "config")) &&
+           json_is_string(json_object_get(config, "version"));
+}
+
+/* The plugin of AdapterHub's bottleneck adapters. */
+static enum graft_status find_hub(const struct reader *r, const json_t *config,
+                                  struct settings_adapter *a)
+{
+    struct plugin_list *list = NULL;
+    const json_t *kind = json_object_get(json_object_get(config, "config"), "architecture");
+    if (json_is_string(kind))
+        return error_set(r->e, GRAFT_E_UNSUPPORTED,
+                         "%s: config.architecture: \"%s\"; of AdapterHub's adapters bottleneck "
+                         "ones are read",
+                         r->path, json_string_value(kind));
+    enum graft_status status = plugin_list_create(&list, r->e);
+    if (status != GRAFT_OK) return status;
+    for (size_t i = 0; i < list->count && a->plugin == NULL; i++) {
+        const struct graft_adapter *f = functions_of(&list->items[i]);
+        if (f != NULL && f->layout == GRAFT_LAYOUT_ADAPTERHUB) a->plugin = list->items[i].plugin;
+    }
+    plugin_list_destroy(list);
+    if (a->plugin == NULL)
+        return error_set(r->e, GRAFT_E_INVALID,
+                         "%s: no adapter plugin reads AdapterHub's bottleneck adapters", r->path);
+    a->method = a->plugin->name;
+    return GRAFT_OK;
+}
+
 static enum graft_status find_plugin(const struct reader *r, const json_t *config,
                                      struct settings_adapter *a)
 {
     const char *type = json_string_value(json_object_get(config, "peft_type"));
+    if (type == NULL && is_hub(config)) return find_hub(r, config, a);
     if (type == NULL)
         return error_set(r->e, GRAFT_E_INVALID, "%s: peft_type is missing; this is no PEFT adapter",
                          r->path);
-    char *name = arena_strdup(r->arena, type);
-    if (name == NULL) return error_memory(r->e, "a name", 0);
-    for (char *c = name; *c != '\0'; c++)
-        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-    a->method = name;
-    enum graft_status status = plugin_load(GRAFT_PLUGIN_ADAPTER, name, ".", &a->plugin, r->e);
-    if (status != GRAFT_OK) error_place(r->e, "%s: peft_type %s", r->path, type);
+    enum graft_status status = find_type(r, type, a);
+    if (status == GRAFT_OK) a->method = a->plugin->name;
     return status;
 }
 
@@ -187,8 +288,9 @@ enum graft_status adapt_read_config(const char *folder, struct arena *arena,
     enum graft_status status = json_read_file(r.path, 1 << 20, &config, e);
     if (status == GRAFT_E_IO) status = e->status = GRAFT_E_INVALID;
     if (status == GRAFT_OK) status = find_plugin(&r, config, &a);
-    if (status == GRAFT_OK) status = read_options(&r, config, &a);
     if (status == GRAFT_OK)
+        status = read_options(&r, is_hub(config) ? json_object_get(config, "config") : config, &a);
+    if (status == GRAFT_OK && fixed_field(a.plugin, "target_modules") == NULL)
         status = read_targets(&r, json_object_get(config, "target_modules"), &a.target_modules);
     if (status == GRAFT_OK)
         status = read_targets(&r, json_object_get(config, "exclude_modules"), &a.exclude_modules);

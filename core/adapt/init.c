@@ -5,6 +5,7 @@
 #include "adapt/internal.h"
 
 #include "base/random.h"
+#include "graph/once.h"
 
 #include <math.h>
 
@@ -58,10 +59,11 @@ static void fill(const struct adapt *a, const struct parameter *p, float *out, i
     }
 }
 
-enum graft_status adapt_init(struct adapt *a, const struct backend *backend, struct error *e)
+static enum graft_status draw(struct adapt *a, const struct backend *backend, struct error *e)
 {
     for (size_t i = 0; i < a->parameter_count; i++) {
         const struct parameter *p = &a->parameters[i];
+        if (p->computed) continue;
         float *values = mem_alloc(p->stored->bytes);
         if (values == NULL) return error_memory(e, p->key, p->stored->bytes);
         fill(a, p, values, graft_shape_count(p->stored->shape));
@@ -69,14 +71,51 @@ enum graft_status adapt_init(struct adapt *a, const struct backend *backend, str
         mem_free(values);
         if (status != GRAFT_OK) return status;
     }
-    for (size_t i = 0; i < a->layer_count; i++) {
+    return GRAFT_OK;
+}
+
+static enum graft_status write_frozen(const struct adapt *a, const struct backend *backend,
+                                      struct error *e)
+{
+    enum graft_status status = GRAFT_OK;
+    for (size_t i = 0; i < a->frozen_count && status == GRAFT_OK; i++)
+        status = stored_write(a->frozen[i].stored, backend, a->frozen[i].ids,
+                              a->frozen[i].stored->bytes, e);
+    return status;
+}
+
+/* Parameters that begin as a value: one program that assigns them all. */
+static enum graft_status compute(struct adapt *a, const struct backend *backend, struct error *e)
+{
+    struct graph *graph = NULL;
+    struct store *scratch = NULL;
+    struct once once = {0};
+    bool any = false;
+    for (size_t i = 0; i < a->parameter_count; i++) any |= a->parameters[i].computed;
+    if (!any) return GRAFT_OK;
+    enum graft_status status = write_frozen(a, backend, e);
+    if (status == GRAFT_OK) status = store_create(&scratch, e);
+    if (status == GRAFT_OK) status = graph_create(&graph, e);
+    if (status == GRAFT_OK) {
+        status = adapt_build(a, graph, scratch, PURPOSE_INIT, e);
+        adapt_end(a);
+    }
+    if (status == GRAFT_OK) status = once_run(&once, graph, backend, e);
+    once_end(&once);
+    graph_destroy(graph);
+    store_destroy(scratch);
+    return status;
+}
+
+enum graft_status adapt_init(struct adapt *a, const struct backend *backend, struct error *e)
+{
+    enum graft_status status = draw(a, backend, e);
+    if (status == GRAFT_OK) status = compute(a, backend, e);
+    for (size_t i = 0; i < a->layer_count && status == GRAFT_OK; i++) {
         const char *folder = a->layers[i].settings->init_from;
         if (folder == NULL) continue;
-        enum graft_status status = adapt_load(a, i, folder, backend, e);
-        if (status != GRAFT_OK) {
-            error_place(e, "adapter.init_from");
-            return status;
-        }
+        status = adapt_load(a, i, folder, backend, e);
+        if (status != GRAFT_OK) error_place(e, "adapter.init_from");
     }
-    return GRAFT_OK;
+    return status;
 }

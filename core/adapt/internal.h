@@ -12,18 +12,44 @@
 /* A parameter of one adapter. */
 struct parameter {
     size_t adapter;
-    const char *key; /* under "base_model.model.": site name "." parameter name */
+    const char *key; /* "SITE.NAME", or NAME for shared ones */
     const struct stored *stored;
     int32_t init;
-    double scale;
-    bool unsaved;
+    double scale, lr_scale;
+    bool unsaved, shared, computed; /* computed: begins as a value of the init program */
 };
 
 struct layer { /* one adapter of the stack */
     const struct settings_adapter *settings;
     const struct graft_adapter *functions;
-    bool *matched; /* per site */
-    void *filled;  /* the plugin's options for the current site */
+    bool *matched;                   /* per site */
+    void *filled;                    /* the plugin's options for the current site */
+    const struct graft_site **sites; /* the matched ones, for the model pass */
+    size_t site_count;
+};
+
+struct shared_value {
+    size_t adapter;
+    const char *name;
+    graft_value value;
+};
+
+/* Integers that an initial value reads: the ids of a text, drawn ids, 0 1 2 .., zeros. */
+enum frozen_kind { FROZEN_TEXT, FROZEN_DRAWN, FROZEN_RISING, FROZEN_ZEROS };
+struct frozen_ids {
+    enum frozen_kind kind;
+    size_t adapter;
+    const char *text;
+    const struct stored *stored;
+    const int32_t *ids;
+};
+
+/* What a graph is built for. */
+enum purpose { PURPOSE_RUN, PURPOSE_REGISTER, PURPOSE_INIT, PURPOSE_SAVE };
+
+struct saved_value { /* of PURPOSE_SAVE */
+    const char *key;
+    graft_value value;
 };
 
 struct adapt {
@@ -31,28 +57,78 @@ struct adapt {
     const struct model *model;
     const struct model_site *sites;
     size_t site_count;
+    struct graft_linear_site *linears; /* per site, for the linear ones: as plugins see them */
     struct layer *layers;
     size_t layer_count;
     struct store *store;
     uint64_t seed;
+    bool from_files;
+    int64_t (*tokenize)(void *context, const char *text, int32_t *ids, int64_t capacity);
+    void *tokenize_context;
+    struct frozen_ids *frozen;
+    size_t frozen_count, frozen_capacity;
     struct parameter *parameters;
     size_t parameter_count, parameter_capacity;
 
     /* while a graph is built */
     struct graph *graph;
     struct adapt_mode mode;
-    bool registering;
+    enum purpose purpose;
     struct frame *frame; /* the call at work */
+    struct shared_value *shared;
+    size_t shared_count, shared_capacity;
+    struct saved_value *saved;
+    size_t saved_count, saved_capacity;
 };
 
-/* One call of a plugin at a site. The public site comes first, so that the pointer that a plugin
- * hands back leads here. */
+/* One call of a plugin. The public site comes first, so that the pointer that a plugin hands back
+ * leads here. */
 struct frame {
-    struct graft_linear_site site;
-    const struct model_site *model_site;
+    union {
+        struct graft_site site;
+        struct graft_linear_site linear;
+        struct graft_norm_site norm;
+        struct graft_embedding_site embedding;
+        struct graft_attention_site attention;
+        struct graft_block_site block;
+        struct graft_model_site model;
+    } as;
+    const struct model_site *model_site; /* NULL in the model pass */
+    const struct model_scope *scope;     /* attention */
+    graft_value pk, pv;                  /* the prefix that adapters above have put in front */
     size_t layer;
     uint32_t dropouts; /* calls so far at this site */
     struct frame *outer;
 };
+
+/* stack.c: begins a graph for a purpose, with all model functions called. */
+struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
+                                  const struct adapt_mode *mode, enum purpose purpose);
+/* stack.c: one whole program on made-up inputs of the scratch store; adapt_end afterwards. */
+GRAFT_MUST_USE enum graft_status adapt_build(struct adapt *a, struct graph *graph,
+                                             struct store *scratch, enum purpose purpose,
+                                             struct error *e);
+/* stack.c: the id of the adapter's first virtual token. */
+int64_t adapt_first_virtual(const struct adapt *a, size_t layer);
+/* stack.c: the adapter's save function; after adapt_begin_for(PURPOSE_SAVE). */
+void adapt_call_save(struct adapt *a, size_t layer);
+/* hooks.c */
+extern const struct graph_hooks adapt_hooks; /* without context */
+/* stack.c: the site as the adapters below number `layers` make it. inputs by kind, as the base
+ * functions of graft/adapter.h take them. */
+graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *site,
+                       const struct model_scope *scope, const graft_value *inputs);
+
+/* initial.c: what initial values may be made of. */
+graft_value adapt_tokens(struct adapt *a, struct graft_builder *b, const char *text, int64_t count);
+graft_value adapt_text_state(struct adapt *a, struct graft_builder *b, const char *text,
+                             int64_t count);
+
+/* adapterhub.c: its adapter_config.json; NULL when memory ran out. */
+json_t *hub_config(const struct adapt *a, size_t index, const char *base_name);
+/* Its name of a parameter of a block site; NULL when memory ran out. */
+const char *hub_key(const struct parameter *p, struct arena *arena);
+/* Is `name` of a file that name, whatever the adapter is called there? */
+bool hub_same(const char *name, const char *key);
 
 #endif

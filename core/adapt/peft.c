@@ -9,6 +9,7 @@
 #include "file/atomic.h"
 #include "file/paths.h"
 #include "file/safetensors.h"
+#include "graph/once.h"
 
 #include <string.h>
 
@@ -44,35 +45,66 @@ static json_t *numbers_json(const struct numbers *numbers)
     return list;
 }
 
-/* The names that were matched, in full where no list was given. */
-static json_t *default_targets(void)
+/* The plugin's usual targets as a list; null where it takes every site of its kinds. */
+static json_t *usual_json(const char *usual)
 {
-    return json_pack("[s, s]", "q_proj", "v_proj");
+    if (usual == NULL) return json_null();
+    json_t *list = json_array();
+    for (const char *word = usual; *word != '\0';) {
+        size_t n = strcspn(word, " ");
+        json_array_append_new(list, json_stringn(word, n));
+        word += n + (word[n] == ' ');
+    }
+    return list;
+}
+
+/* Keys that say "none" are left out: no method of PEFT knows all of them. */
+static void put_targets(json_t *config, const struct settings_adapter *s,
+                        const struct graft_adapter *functions)
+{
+    bool given = s->target_modules.pattern != NULL || s->target_modules.names.count != 0;
+    put(config, "target_modules",
+        given ? targets_json(&s->target_modules) : usual_json(functions->default_targets));
+    if (s->exclude_modules.pattern != NULL || s->exclude_modules.names.count != 0)
+        put(config, "exclude_modules", targets_json(&s->exclude_modules));
+    if (s->layers_to_transform.count != 0)
+        put(config, "layers_to_transform", numbers_json(&s->layers_to_transform));
+    if (s->layers_pattern.count != 0) put(config, "layers_pattern", names_json(&s->layers_pattern));
+}
+
+static json_t *field_json(const struct adapt *a, const struct graft_config_field *f,
+                          const char *base_name)
+{
+    const struct model_config *c = model_config(a->model);
+    const struct {
+        const char *word;
+        int64_t number;
+    } numbers[] = {{GRAFT_CONFIG_LAYERS, c->layers},
+                   {GRAFT_CONFIG_HIDDEN, c->hidden},
+                   {GRAFT_CONFIG_HEADS, c->heads},
+                   {GRAFT_CONFIG_KV_HEADS, c->kv_heads},
+                   {GRAFT_CONFIG_KV_SIZE, (int64_t)c->kv_heads * c->head_size}};
+    json_t *value = NULL;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(f->json, numbers[i].word) == 0) return json_integer(numbers[i].number);
+    if (strcmp(f->json, GRAFT_CONFIG_NAME) == 0) return json_string(base_name);
+    if (json_read_bytes(f->json, strlen(f->json), &value, NULL) != GRAFT_OK) return json_null();
+    return value;
 }
 
 static json_t *config_json(const struct adapt *a, size_t index, const char *base_name)
 {
     const struct settings_adapter *s = a->layers[index].settings;
     const struct graft_adapter *functions = a->layers[index].functions;
-    json_t *config = option_values_json(s->options);
+    json_t *config = option_values_json(s->options, true);
     if (config == NULL) return NULL;
-    bool targets_given = s->target_modules.pattern != NULL || s->target_modules.names.count != 0;
     put(config, "peft_type", json_string(functions->peft_type));
     put(config, "task_type", json_string("CAUSAL_LM"));
     put(config, "base_model_name_or_path", json_string(base_name));
     put(config, "inference_mode", json_true());
-    put(config, "bias", json_string("none"));
-    put(config, "target_modules",
-        targets_given ? targets_json(&s->target_modules) : default_targets());
-    put(config, "exclude_modules", targets_json(&s->exclude_modules));
-    put(config, "layers_to_transform", numbers_json(&s->layers_to_transform));
-    put(config, "layers_pattern",
-        s->layers_pattern.count != 0 ? names_json(&s->layers_pattern) : json_null());
-    for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++) {
-        json_t *value = NULL;
-        if (json_read_bytes(f->json, strlen(f->json), &value, NULL) == GRAFT_OK)
-            put(config, f->key, value);
-    }
+    if (functions->layout == GRAFT_LAYOUT_PEFT) put_targets(config, s, functions);
+    for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++)
+        put(config, f->key, field_json(a, f, base_name));
     return config;
 }
 
@@ -80,7 +112,8 @@ static enum graft_status write_config(const struct adapt *a, size_t index, const
                                       const char *base_name, struct error *e)
 {
     struct str text = {0};
-    json_t *config = config_json(a, index, base_name);
+    bool hub = a->layers[index].functions->layout == GRAFT_LAYOUT_ADAPTERHUB;
+    json_t *config = hub ? hub_config(a, index, base_name) : config_json(a, index, base_name);
     char *path = path_join(folder, "adapter_config.json");
     enum graft_status status = GRAFT_OK;
     if (config != NULL) json_write(&text, config, 2, true);
@@ -101,17 +134,34 @@ struct tensors {
     size_t count;
 };
 
+static bool in_hub(const struct adapt *a, size_t adapter)
+{
+    return a->layers[adapter].functions->layout == GRAFT_LAYOUT_ADAPTERHUB;
+}
+
+static const char *file_name(const struct adapt *a, size_t adapter)
+{
+    return in_hub(a, adapter) ? "adapter.safetensors" : "adapter_model.safetensors";
+}
+
+/* Shared ones go by their bare name. */
+static const char *file_key(const struct adapt *a, const struct parameter *p, struct arena *arena)
+{
+    if (in_hub(a, p->adapter)) return hub_key(p, arena);
+    return p->shared ? p->key : arena_format(arena, "%s%s", prefix, p->key);
+}
+
 static enum graft_status read_parameters(const struct adapt *a, size_t index,
                                          const struct backend *backend, struct tensors *t,
                                          struct error *e)
 {
-    t->views = arena_alloc(&t->arena, a->parameter_count, sizeof *t->views);
+    t->views = arena_alloc(&t->arena, a->parameter_count + a->saved_count, sizeof *t->views);
     if (t->views == NULL) return error_memory(e, "the adapter's tensors", a->parameter_count);
     for (size_t i = 0; i < a->parameter_count; i++) {
         const struct parameter *p = &a->parameters[i];
         if (p->adapter != index || p->unsaved) continue;
         void *data = arena_alloc(&t->arena, p->stored->bytes, 1);
-        const char *name = arena_format(&t->arena, "%s%s", prefix, p->key);
+        const char *name = file_key(a, p, &t->arena);
         if (data == NULL || name == NULL) return error_memory(e, p->key, p->stored->bytes);
         enum graft_status status = stored_read(p->stored, backend, data, p->stored->bytes, e);
         if (status != GRAFT_OK) return status;
@@ -124,15 +174,59 @@ static enum graft_status read_parameters(const struct adapt *a, size_t index,
     return GRAFT_OK;
 }
 
+/* Values that the plugin's save function computes for the file. */
+static enum graft_status read_computed(struct adapt *a, struct once *once,
+                                       const struct graph *graph, struct tensors *t,
+                                       struct error *e)
+{
+    for (size_t i = 0; i < a->saved_count; i++) {
+        struct graft_shape shape = graph_value(graph, a->saved[i].value)->shape;
+        uint64_t bytes = dtype_bytes(GRAFT_DTYPE_F32, shape);
+        void *data = arena_alloc(&t->arena, bytes, 1);
+        if (data == NULL) return error_memory(e, a->saved[i].key, bytes);
+        enum graft_status status = once_read(once, a->saved[i].value, data, bytes, e);
+        if (status != GRAFT_OK) return status;
+        t->views[t->count++] = (struct tensor_view){.name = a->saved[i].key,
+                                                    .dtype = GRAFT_DTYPE_F32,
+                                                    .shape = shape,
+                                                    .data = data,
+                                                    .bytes = bytes};
+    }
+    return GRAFT_OK;
+}
+
+/* Everything that goes into the file. */
+static enum graft_status collect(struct adapt *a, size_t index, const struct backend *backend,
+                                 struct tensors *t, struct error *e)
+{
+    struct graph *graph = NULL;
+    struct once once = {0};
+    struct adapt_mode mode = {.training = false};
+    enum graft_status status = graph_create(&graph, e);
+    if (status != GRAFT_OK) return status;
+    a->saved_count = 0;
+    if (a->layers[index].functions->save != NULL) {
+        adapt_begin_for(a, graph, &mode, PURPOSE_SAVE);
+        adapt_call_save(a, index);
+        adapt_end(a);
+        status = a->saved_count != 0 ? once_run(&once, graph, backend, e) : graph_status(graph, e);
+    }
+    if (status == GRAFT_OK) status = read_parameters(a, index, backend, t, e);
+    if (status == GRAFT_OK) status = read_computed(a, &once, graph, t, e);
+    once_end(&once);
+    graph_destroy(graph);
+    return status;
+}
+
 enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
                              const char *base_name, const struct backend *backend, struct error *e)
 {
     static const struct safetensors_pair metadata[] = {{"format", "pt"}};
     struct tensors t = {{0}, NULL, 0};
-    char *path = path_join(folder, "adapter_model.safetensors");
+    char *path = path_join(folder, file_name(a, index));
     enum graft_status status = path != NULL ? GRAFT_OK : error_memory(e, "a path", strlen(folder));
     if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
-    if (status == GRAFT_OK) status = read_parameters(a, index, backend, &t, e);
+    if (status == GRAFT_OK) status = collect(a, index, backend, &t, e);
     if (status == GRAFT_OK) status = safetensors_write(path, t.views, t.count, metadata, 1, e);
     mem_free(path);
     arena_free(&t.arena);
@@ -141,12 +235,24 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
 
 /* Reading */
 
-static enum graft_status load_parameter(const struct parameter *p, const struct safetensors *file,
+/* Does a tensor of this name belong under this key? */
+static bool same_key(const struct adapt *a, const struct parameter *p, const char *name,
+                     const char *key)
+{
+    return in_hub(a, p->adapter) ? hub_same(name, key) : strcmp(name, key) == 0;
+}
+
+static enum graft_status load_parameter(const struct adapt *a, const struct parameter *p,
+                                        const struct safetensors *file,
                                         const struct backend *backend, struct error *e)
 {
-    char *name = mem_format("%s%s", prefix, p->key);
+    struct arena arena = {0};
+    const struct tensor_view *view = NULL;
+    const char *name = file_key(a, p, &arena);
     if (name == NULL) return error_memory(e, p->key, 0);
-    const struct tensor_view *view = safetensors_find(file, name);
+    for (size_t i = 0; i < safetensors_count(file) && view == NULL; i++)
+        if (same_key(a, p, safetensors_tensor(file, i)->name, name))
+            view = safetensors_tensor(file, i);
     enum graft_status status = GRAFT_OK;
     if (view == NULL)
         status = error_set(e, GRAFT_E_INVALID, "%s is missing", name);
@@ -159,40 +265,46 @@ static enum graft_status load_parameter(const struct parameter *p, const struct 
                       (long long)p->stored->shape.dim[0], (long long)p->stored->shape.dim[1]);
     else
         status = stored_write(p->stored, backend, view->data, view->bytes, e);
-    mem_free(name);
+    arena_free(&arena);
     return status;
 }
 
 static enum graft_status refuse_others(const struct adapt *a, size_t index,
                                        const struct safetensors *file, struct error *e)
 {
-    for (size_t i = 0; i < safetensors_count(file); i++) {
+    struct arena arena = {0};
+    enum graft_status status = GRAFT_OK;
+    for (size_t i = 0; i < safetensors_count(file) && status == GRAFT_OK; i++) {
         const char *name = safetensors_tensor(file, i)->name;
         bool known = false;
-        for (size_t k = 0; k < a->parameter_count && !known; k++)
-            known = a->parameters[k].adapter == index && !a->parameters[k].unsaved &&
-                    strncmp(name, prefix, sizeof prefix - 1) == 0 &&
-                    strcmp(name + sizeof prefix - 1, a->parameters[k].key) == 0;
+        for (size_t k = 0; k < a->parameter_count && !known; k++) {
+            const struct parameter *p = &a->parameters[k];
+            if (p->adapter != index || p->unsaved) continue;
+            const char *key = file_key(a, p, &arena);
+            if (key == NULL) status = error_memory(e, p->key, 0);
+            known = key == NULL || same_key(a, p, name, key);
+        }
         if (!known)
-            return error_set(e, GRAFT_E_INVALID,
-                             "%s is in the file and not in the adapter that the recipe makes",
-                             name);
+            status =
+                error_set(e, GRAFT_E_INVALID,
+                          "%s is in the file and not in the adapter that the recipe makes", name);
     }
-    return GRAFT_OK;
+    arena_free(&arena);
+    return status;
 }
 
 enum graft_status adapt_load(struct adapt *a, size_t index, const char *folder,
                              const struct backend *backend, struct error *e)
 {
     struct safetensors *file = NULL;
-    char *path = path_join(folder, "adapter_model.safetensors");
+    char *path = path_join(folder, file_name(a, index));
     if (path == NULL) return error_memory(e, "a path", strlen(folder));
     enum graft_status status = safetensors_open(path, &file, e);
     if (status == GRAFT_OK) {
         status = refuse_others(a, index, file, e);
         for (size_t i = 0; i < a->parameter_count && status == GRAFT_OK; i++)
             if (a->parameters[i].adapter == index && !a->parameters[i].unsaved)
-                status = load_parameter(&a->parameters[i], file, backend, e);
+                status = load_parameter(a, &a->parameters[i], file, backend, e);
         if (status != GRAFT_OK) error_place(e, "%s", path);
     }
     safetensors_close(file);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Lists match a name or its end after a dot; a text is a regular expression over the whole name;
- * "all-linear" is every linear layer but the head.
+ * "all-linear" is every site in a block: every linear layer but the head.
  */
 #include "adapt/targets.h"
 
@@ -50,27 +50,27 @@ static bool matches(const pcre2_code *code, const char *site)
 }
 
 static enum graft_status match_pattern(const char *pattern, const char *key,
-                                       const struct model_site *sites, size_t count, bool *hit,
-                                       struct error *e)
+                                       const struct model_site *const *sites, size_t count,
+                                       bool *hit, struct error *e)
 {
     pcre2_code *code;
     enum graft_status status = compile(pattern, key, &code, e);
     if (status != GRAFT_OK) return status;
-    for (size_t i = 0; i < count; i++) hit[i] = matches(code, sites[i].name);
+    for (size_t i = 0; i < count; i++) hit[i] = matches(code, sites[i]->name);
     pcre2_code_free(code);
     return GRAFT_OK;
 }
 
 static enum graft_status match_targets(const struct targets *targets, const char *key,
-                                       const struct model_site *sites, size_t count, bool *hit,
-                                       struct error *e)
+                                       const struct model_site *const *sites, size_t count,
+                                       bool *hit, struct error *e)
 {
     if (targets->pattern != NULL && strcmp(targets->pattern, "all-linear") == 0) {
-        for (size_t i = 0; i < count; i++) hit[i] = sites[i].layer >= 0;
+        for (size_t i = 0; i < count; i++) hit[i] = sites[i]->layer >= 0;
         return GRAFT_OK;
     }
     if (targets->pattern != NULL) return match_pattern(targets->pattern, key, sites, count, hit, e);
-    for (size_t i = 0; i < count; i++) hit[i] = in_names(sites[i].name, &targets->names);
+    for (size_t i = 0; i < count; i++) hit[i] = in_names(sites[i]->name, &targets->names);
     return GRAFT_OK;
 }
 
@@ -83,11 +83,12 @@ static bool layer_chosen(const struct numbers *layers, int32_t layer)
 }
 
 static enum graft_status check_layers(const struct settings_adapter *a,
-                                      const struct model_site *sites, size_t count, struct error *e)
+                                      const struct model_site *const *sites, size_t count,
+                                      struct error *e)
 {
     int32_t most = -1;
     for (size_t i = 0; i < count; i++)
-        if (sites[i].layer > most) most = sites[i].layer;
+        if (sites[i]->layer > most) most = sites[i]->layer;
     for (size_t i = 0; i < a->layers_to_transform.count; i++)
         if (a->layers_to_transform.items[i] < 0 || a->layers_to_transform.items[i] > most)
             return error_set(e, GRAFT_E_INVALID,
@@ -102,28 +103,29 @@ static enum graft_status check_layers(const struct settings_adapter *a,
 }
 
 /* "q_proj, k_proj, ..., lm_head": the last parts of the names, each once. */
-static void list_names(const struct model_site *sites, size_t count, struct str *out)
+static void list_names(const struct model_site *const *sites, size_t count, struct str *out)
 {
     for (size_t i = 0; i < count; i++) {
-        const char *dot = strrchr(sites[i].name, '.'),
-                   *name = dot != NULL ? dot + 1 : sites[i].name;
+        const char *dot = strrchr(sites[i]->name, '.'),
+                   *name = dot != NULL ? dot + 1 : sites[i]->name;
         bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++) seen = ends_with_name(sites[j].name, name);
+        for (size_t j = 0; j < i && !seen; j++) seen = ends_with_name(sites[j]->name, name);
         if (!seen) str_printf(out, "%s%s", out->length != 0 ? ", " : "", name);
     }
 }
 
 static enum graft_status nothing_matches(const struct settings_adapter *a,
-                                         const struct model_site *sites, size_t count,
+                                         const struct model_site *const *sites, size_t count,
                                          struct error *e)
 {
     struct str names = {0};
     list_names(sites, count, &names);
     const char *wanted = a->target_modules.pattern;
-    if (wanted == NULL) wanted = a->target_modules.names.items[0];
+    if (wanted == NULL)
+        wanted = a->target_modules.names.count != 0 ? a->target_modules.names.items[0] : "all";
     enum graft_status status = error_set(
         e, GRAFT_E_INVALID,
-        "target_modules: \"%s\" matches no linear layer of this model%s; it has %s", wanted,
+        "target_modules: \"%s\" matches no site of this method in this model%s; it has %s", wanted,
         a->layers_to_transform.count != 0 || a->exclude_modules.names.count != 0 ||
                 a->exclude_modules.pattern != NULL
             ? " that layers_to_transform and exclude_modules leave"
@@ -135,53 +137,76 @@ static enum graft_status nothing_matches(const struct settings_adapter *a,
 
 /* A name in the list that hits nothing is most likely misspelt. */
 static enum graft_status check_each_name(const struct targets *targets,
-                                         const struct model_site *sites, size_t count,
+                                         const struct model_site *const *sites, size_t count,
                                          struct error *e)
 {
     for (size_t n = 0; n < targets->names.count; n++) {
         bool hit = false;
         for (size_t i = 0; i < count && !hit; i++)
-            hit = ends_with_name(sites[i].name, targets->names.items[n]);
+            hit = ends_with_name(sites[i]->name, targets->names.items[n]);
         if (hit) continue;
         struct str names = {0};
         list_names(sites, count, &names);
-        enum graft_status status = error_set(
-            e, GRAFT_E_INVALID, "target_modules: \"%s\" matches no linear layer; the model has %s",
-            targets->names.items[n], names.data != NULL ? names.data : "");
+        enum graft_status status =
+            error_set(e, GRAFT_E_INVALID,
+                      "target_modules: \"%s\" matches no site of this method; the model has %s",
+                      targets->names.items[n], names.data != NULL ? names.data : "");
         str_free(&names);
         return status;
     }
     return GRAFT_OK;
 }
 
-enum graft_status targets_match(const struct settings_adapter *a, const struct model_site *sites,
-                                size_t count, bool *matched, struct error *e)
+/* The words of `usual`, as a list of names; false when memory ran out. */
+static bool split(const char *usual, struct arena *arena, struct names *out)
 {
-    static const char *usual[] = {"q_proj", "v_proj"};
-    struct settings_adapter with_default = *a;
-    bool given = a->target_modules.pattern != NULL || a->target_modules.names.count != 0;
-    bool *excluded = mem_zalloc(count, sizeof *excluded);
-    size_t hits = 0;
+    char *text = arena_strdup(arena, usual);
+    out->items = arena_alloc(arena, strlen(usual) / 2 + 1, sizeof *out->items);
+    if (text == NULL || out->items == NULL) return false;
+    char *rest = NULL;
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        out->items[out->count++] = word;
+    return true;
+}
 
-    if (excluded == NULL) return error_memory(e, "the sites", count);
-    if (!given) {
-        with_default.target_modules.names = (struct names){usual, 2};
-        log_info("target_modules: not given; q_proj and v_proj, as in PEFT");
-    }
+static enum graft_status match_all(const struct settings_adapter *a,
+                                   const struct model_site *const *sites, size_t count,
+                                   bool *matched, bool *excluded, struct error *e)
+{
+    bool all = a->target_modules.pattern == NULL && a->target_modules.names.count == 0;
+    bool excludes = a->exclude_modules.pattern != NULL || a->exclude_modules.names.count != 0;
+    size_t hits = 0;
     enum graft_status status = check_layers(a, sites, count, e);
-    if (status == GRAFT_OK) status = check_each_name(&with_default.target_modules, sites, count, e);
-    if (status == GRAFT_OK)
-        status =
-            match_targets(&with_default.target_modules, "target_modules", sites, count, matched, e);
-    if (status == GRAFT_OK &&
-        (a->exclude_modules.pattern != NULL || a->exclude_modules.names.count != 0))
+    if (status == GRAFT_OK) status = check_each_name(&a->target_modules, sites, count, e);
+    if (status == GRAFT_OK && !all)
+        status = match_targets(&a->target_modules, "target_modules", sites, count, matched, e);
+    if (status == GRAFT_OK && excludes)
         status = match_targets(&a->exclude_modules, "exclude_modules", sites, count, excluded, e);
     for (size_t i = 0; i < count && status == GRAFT_OK; i++) {
-        matched[i] =
-            matched[i] && !excluded[i] && layer_chosen(&a->layers_to_transform, sites[i].layer);
+        matched[i] = (all || matched[i]) && !excluded[i] &&
+                     layer_chosen(&a->layers_to_transform, sites[i]->layer);
         hits += matched[i];
     }
-    if (status == GRAFT_OK && hits == 0) status = nothing_matches(&with_default, sites, count, e);
-    mem_free(excluded);
+    if (status == GRAFT_OK && hits == 0) status = nothing_matches(a, sites, count, e);
+    return status;
+}
+
+enum graft_status targets_match(const struct settings_adapter *a, const char *usual,
+                                const struct model_site *const *sites, size_t count, bool *matched,
+                                struct error *e)
+{
+    struct settings_adapter with_default = *a;
+    struct arena arena = {0};
+    bool given = a->target_modules.pattern != NULL || a->target_modules.names.count != 0;
+    bool *excluded = arena_alloc(&arena, count, sizeof *excluded);
+    enum graft_status status = GRAFT_OK;
+    if (excluded == NULL ||
+        (!given && usual != NULL && !split(usual, &arena, &with_default.target_modules.names)))
+        status = error_memory(e, "the sites", count);
+    else
+        status = match_all(&with_default, sites, count, matched, excluded, e);
+    if (!given && usual != NULL && status == GRAFT_OK)
+        log_info("target_modules: not given; %s, as in PEFT", usual);
+    arena_free(&arena);
     return status;
 }

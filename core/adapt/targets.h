@@ -9,11 +9,11 @@
 #include "model/model.h"
 #include "recipe/settings.h"
 
-/* Sets matched[i] for each site. Without target_modules: q_proj and v_proj, PEFT's default for the
- * families here, with a log line. Matching nothing is an error that lists the names to choose
- * from. */
+/* Sets matched[i] for each site. Without target_modules: the names of `usual` ("q_proj v_proj"), or
+ * every site where it is NULL. Matching nothing is an error that lists the names to choose from. */
 GRAFT_MUST_USE enum graft_status targets_match(const struct settings_adapter *adapter,
-                                               const struct model_site *sites, size_t count,
+                                               const char *usual,
+                                               const struct model_site *const *sites, size_t count,
                                                bool *matched, struct error *e);
 
 #endif

@@ -213,23 +213,35 @@ size_t utf8_encode(uint32_t code, char out[4])
 
 enum { LONGEST_WORD = 63 };
 
+/* Insertions, deletions, changes and swaps of neighbours (optimal string alignment). */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[LONGEST_WORD + 1];
-    size_t n = strlen(b);
+    size_t rows[3][LONGEST_WORD + 1];
+    size_t *before = rows[0], *last = rows[1], *row = rows[2], n = strlen(b);
     if (n > LONGEST_WORD) return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t j = 0; j <= n; j++) last[j] = before[j] = j;
     for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
         row[0] = i;
         for (size_t j = 1; j <= n; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            size_t least = row[j - 1] < row[j] ? row[j - 1] : row[j];
-            row[j] = change < least + 1 ? change : least + 1;
+            size_t least = last[j - 1] + (a[i - 1] != b[j - 1]);
+            if (last[j] + 1 < least) least = last[j] + 1;
+            if (row[j - 1] + 1 < least) least = row[j - 1] + 1;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && before[j - 2] + 1 < least) least = before[j - 2] + 1;
+            row[j] = least;
         }
+        size_t *free_row = before;
+        before = last;
+        last = row;
+        row = free_row;
     }
-    return row[n];
+    return last[n];
+}
+
+static size_t length_difference(const char *a, const char *b)
+{
+    size_t x = strlen(a), y = strlen(b);
+    return x > y ? x - y : y - x;
 }
 
 const char *nearest_word(const char *word, const char *const *candidates, size_t count)
@@ -238,10 +250,12 @@ const char *nearest_word(const char *word, const char *const *candidates, size_t
     size_t best_distance = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
         size_t d = edit_distance(word, candidates[i]);
-        if (d < best_distance && d <= strlen(candidates[i]) / 3 + 1) {
-            best = candidates[i];
-            best_distance = d;
-        }
+        if (d > strlen(candidates[i]) / 3 + 1 || d > best_distance) continue;
+        if (d == best_distance &&
+            length_difference(word, candidates[i]) >= length_difference(word, best))
+            continue;
+        best = candidates[i];
+        best_distance = d;
     }
     return best;
 }

@@ -50,7 +50,8 @@ uint32_t utf8_decode(const char *p, size_t length);
 /* Writes 1-4 bytes, returns their number. */
 size_t utf8_encode(uint32_t code, char out[4]);
 
-/* The candidate with the smallest edit distance (at most a third of its length + 1), or NULL. */
+/* The candidate with the smallest edit distance (at most a third of its length + 1; of equals the
+ * one of the nearest length, then the first), or NULL. */
 const char *nearest_word(const char *word, const char *const *candidates, size_t count);
 
 #endif

@@ -22,7 +22,9 @@ enum fill {
     FILL_COUNT,    /* 0, 1, 2, .. */
     FILL_DOCUMENT, /* first key of packed documents: 0, 0, 0, 3, 3, 5, .. */
     FILL_WORD,     /* any 31 bits */
+    FILL_CODE,     /* any byte, u8 */
     FILL_WEIGHT,   /* of any storage type, rank 2 */
+    FILL_MAP,      /* bitsandbytes' signed dynamic map [256] */
     FILL_ZERO,
     FILL_ONE
 };
@@ -41,7 +43,7 @@ struct check_case {
     union graft_params params;
     uint32_t input_count;
     struct check_input in[GRAFT_MAX_INPUTS];
-    uint32_t absent; /* mask of outputs that nobody reads */
+    uint32_t absent; /* mask of outputs that nobody reads, or that these inputs have not */
     int64_t live[GRAFT_ROWS_KINDS];
 };
 
@@ -73,7 +75,8 @@ struct check_family {
 extern const struct check_family check_elementwise, check_broadcast, check_sum, check_matmul,
     check_embedding, check_rows, check_rms_norm, check_rms_norm_backward, check_rope_table,
     check_rope, check_swiglu, check_swiglu_backward, check_attention, check_attention_backward,
-    check_cross_entropy, check_cross_entropy_backward, check_head_loss, check_dropout, check_assign;
+    check_cross_entropy, check_cross_entropy_backward, check_head_loss, check_dropout, check_assign,
+    check_slice, check_skew, check_dequantize, check_embedding_backward, check_encode, check_decode;
 /* All of them, ended by NULL. */
 extern const struct check_family *const check_families[];
 

@@ -6,17 +6,32 @@
 
 #include <string.h>
 
-const struct check_family *const check_families[] = {
-    &check_elementwise,   &check_broadcast,
-    &check_sum,           &check_matmul,
-    &check_embedding,     &check_rows,
-    &check_rms_norm,      &check_rms_norm_backward,
-    &check_rope_table,    &check_rope,
-    &check_swiglu,        &check_swiglu_backward,
-    &check_attention,     &check_attention_backward,
-    &check_cross_entropy, &check_cross_entropy_backward,
-    &check_head_loss,     &check_dropout,
-    &check_assign,        NULL};
+const struct check_family *const check_families[] = {&check_elementwise,
+                                                     &check_broadcast,
+                                                     &check_sum,
+                                                     &check_matmul,
+                                                     &check_embedding,
+                                                     &check_rows,
+                                                     &check_rms_norm,
+                                                     &check_rms_norm_backward,
+                                                     &check_rope_table,
+                                                     &check_rope,
+                                                     &check_swiglu,
+                                                     &check_swiglu_backward,
+                                                     &check_attention,
+                                                     &check_attention_backward,
+                                                     &check_cross_entropy,
+                                                     &check_cross_entropy_backward,
+                                                     &check_head_loss,
+                                                     &check_dropout,
+                                                     &check_assign,
+                                                     &check_slice,
+                                                     &check_skew,
+                                                     &check_dequantize,
+                                                     &check_embedding_backward,
+                                                     &check_encode,
+                                                     &check_decode,
+                                                     NULL};
 
 enum { LINES_PER_OP = 3 };
 

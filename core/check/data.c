@@ -27,10 +27,8 @@ struct check_input *case_input(struct check_case *c, enum fill fill, struct graf
 {
     struct check_input *in = &c->in[c->input_count++];
     bool whole = fill >= FILL_INDEX && fill <= FILL_WORD;
-    *in = (struct check_input){.dtype = whole ? GRAFT_DTYPE_I32 : GRAFT_DTYPE_F32,
-                               .rows = rows,
-                               .shape = shape,
-                               .fill = fill};
+    int32_t dtype = whole ? GRAFT_DTYPE_I32 : fill == FILL_CODE ? GRAFT_DTYPE_U8 : GRAFT_DTYPE_F32;
+    *in = (struct check_input){.dtype = dtype, .rows = rows, .shape = shape, .fill = fill};
     return in;
 }
 
@@ -122,6 +120,10 @@ static bool make_outputs(struct check_data *d)
 {
     for (uint32_t i = 0; i < d->info->outputs; i++) {
         struct kernel_tensor *t = &d->call.out[i];
+        if (d->out[i].shape.rank == 0) {
+            d->c.absent |= 1u << i;
+            continue;
+        }
         t->shape = shape_live(d->out[i].shape, d->out[i].rows, d->c.live);
         t->dtype = d->out[i].dtype == GRAFT_DTYPE_F32 ? GRAFT_DTYPE_F64 : d->out[i].dtype;
         d->out_bytes[i] = dtype_bytes(d->out[i].dtype, d->out[i].shape);
@@ -137,8 +139,11 @@ static void run_reference(struct check_data *d)
 {
     struct kernel_call call = d->call;
     if (d->info->writes) {
+        size_t size = call.in[0].dtype == GRAFT_DTYPE_F64
+                          ? sizeof(double)
+                          : (size_t)dtype_bytes(call.in[0].dtype, graft_shape1(1));
         memcpy(call.out[0].data, call.in[0].data,
-               (size_t)graft_shape_count(call.in[0].shape) * sizeof(double));
+               (size_t)graft_shape_count(call.in[0].shape) * size);
         call.in[0].data = call.out[0].data;
     }
     ref_kernel_f64(d->c.op)(&call);
@@ -159,7 +164,7 @@ static void scale_budgets(struct check_data *d, int64_t length)
 enum graft_status check_data_init(struct check_data *d, const struct check_family *family,
                                   uint32_t index, uint64_t seed, struct error *e)
 {
-    struct op_shape in[GRAFT_MAX_INPUTS];
+    struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}};
     memset(d, 0, sizeof *d);
     family->make(index, &d->c);
     d->info = op_info(d->c.op);

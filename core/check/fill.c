@@ -114,6 +114,14 @@ bool fill_input(const struct check_input *in, int64_t live_count, struct draw *d
                 struct arena *arena)
 {
     if (in->fill == FILL_WEIGHT) return weight(in, draw, data, arena);
+    if (in->fill == FILL_MAP) {
+        nf4_nested_map(data);
+        return true;
+    }
+    if (in->fill == FILL_CODE) {
+        for (int64_t i = 0; i < live_count; i++) ((uint8_t *)data)[i] = (uint8_t)draw_word(draw);
+        return true;
+    }
     if (in->dtype == GRAFT_DTYPE_I32)
         whole_numbers(in, live_count, draw, data);
     else

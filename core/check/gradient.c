@@ -37,7 +37,16 @@ static uint32_t source_mask(const struct check_case *c)
     case GRAFT_OP_DIV:
     case GRAFT_OP_RMS_NORM:
     case GRAFT_OP_SWIGLU: return 3;
-    case GRAFT_OP_ATTENTION: return c->in[4].fill == FILL_COUNT ? 7 : 0;
+    case GRAFT_OP_ATTENTION: {
+        bool own = c->in[1].shape.rank != 0, prefix = c->input_count > 5;
+        if (own && c->in[4].fill != FILL_COUNT) return 0;
+        return 1u | (own ? 6u : 0u) | (prefix ? 96u : 0u);
+    }
+    /* Smooth only away from 0. */
+    case GRAFT_OP_ABS:
+    case GRAFT_OP_SIGN:
+    case GRAFT_OP_RELU: return c->in[0].fill == FILL_AWAY;
+    case GRAFT_OP_EMBEDDING: return c->in[1].dtype == GRAFT_DTYPE_F32 ? 2 : 0;
     /* Its gradient scatters, which needs distinct rows. */
     case GRAFT_OP_GATHER_ROWS: return c->in[1].fill == FILL_DISTINCT ? 1 : 0;
     case GRAFT_OP_MATMUL: return c->in[1].fill == FILL_WEIGHT ? 1 : 3;
@@ -48,6 +57,13 @@ static uint32_t source_mask(const struct check_case *c)
     case GRAFT_OP_TANH:
     case GRAFT_OP_SIGMOID:
     case GRAFT_OP_SILU:
+    case GRAFT_OP_GELU:
+    case GRAFT_OP_GELU_TANH:
+    case GRAFT_OP_SLICE:
+    case GRAFT_OP_PLACE:
+    case GRAFT_OP_PERMUTE:
+    case GRAFT_OP_SKEW:
+    case GRAFT_OP_SKEW_BACKWARD:
     case GRAFT_OP_SUM:
     case GRAFT_OP_BROADCAST:
     case GRAFT_OP_RESHAPE:
@@ -76,6 +92,7 @@ static enum graft_status store_inputs(struct graded *g, struct error *e)
     for (uint32_t i = 0; i < d->c.input_count; i++) {
         const struct check_input *in = &d->c.in[i];
         bool source = source_mask(&d->c) >> i & 1;
+        if (in->shape.rank == 0) continue;
         enum store_class kind = source                    ? STORE_ADAPTER
                                 : in->fill == FILL_WEIGHT ? STORE_BASE
                                                           : STORE_INPUT;
@@ -102,7 +119,7 @@ static enum graft_status allocate(struct graded *g, const struct bench *b, struc
         if (status != GRAFT_OK) return status;
     }
     for (uint32_t i = 0; i < g->d->c.input_count; i++) {
-        if (g->in[i]->kind != STORE_BASE) continue;
+        if (g->in[i] == NULL || g->in[i]->kind != STORE_BASE) continue;
         int32_t status = b->api->buffer_create(b->device, g->in[i]->bytes, &g->weight[i]);
         if (status != GRAFT_OK) return bench_failed(b, "buffer_create", status, e);
         g->in[i]->buffer = g->weight[i];
@@ -118,7 +135,8 @@ static enum graft_status build(struct graded *g, struct error *e)
     enum graft_status status = graph_create(&g->graph, e);
     if (status != GRAFT_OK) return status;
     struct graft_builder *b = graph_builder(g->graph);
-    for (uint32_t i = 0; i < c->input_count; i++) inputs[i] = graph_stored(g->graph, g->in[i]);
+    for (uint32_t i = 0; i < c->input_count; i++)
+        if (g->in[i] != NULL) inputs[i] = graph_stored(g->graph, g->in[i]);
     if (c->op == GRAFT_OP_BROADCAST)
         out = graph_broadcast(g->graph, inputs[0], c->params.shape, g->d->out[0].rows);
     else
@@ -154,7 +172,8 @@ static enum graft_status upload(struct graded *g, uint64_t seed, struct error *e
     enum graft_status status = stored_write(g->r, &g->backend, data, g->r->bytes, e);
     arena_free(&arena);
     for (uint32_t i = 0; i < d->c.input_count && status == GRAFT_OK; i++)
-        status = stored_write(g->in[i], &g->backend, d->in[i], d->in_bytes[i], e);
+        if (g->in[i] != NULL)
+            status = stored_write(g->in[i], &g->backend, d->in[i], d->in_bytes[i], e);
     return status;
 }
 

@@ -194,6 +194,12 @@ static enum graft_status check_rest(const struct layout *l, struct error *e)
     return GRAFT_OK;
 }
 
+/* Bytes of output i among the results: outputs begin at multiples of 8. */
+static uint64_t result_bytes(const struct check_data *d, uint32_t i)
+{
+    return d->c.absent >> i & 1 ? 0 : (d->out_bytes[i] + 7) / 8 * 8;
+}
+
 static void take_results(const struct layout *l, const struct check_data *d, uint8_t *results)
 {
     for (uint32_t i = 0; i < d->info->outputs; i++) {
@@ -201,15 +207,14 @@ static void take_results(const struct layout *l, const struct check_data *d, uin
         const struct graft_tensor *t = &l->tensor[l->node.output[i]];
         if (d->out_bytes[i] > 0)
             memcpy(results, l->after[t->buffer] + t->offset, (size_t)d->out_bytes[i]);
-        results += d->out_bytes[i];
+        results += result_bytes(d, i);
     }
 }
 
 uint64_t case_result_bytes(const struct check_data *d)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < d->info->outputs; i++)
-        if (!(d->c.absent >> i & 1)) bytes += d->out_bytes[i];
+    for (uint32_t i = 0; i < d->info->outputs; i++) bytes += result_bytes(d, i);
     return bytes;
 }
 
@@ -250,15 +255,21 @@ static enum graft_status check_f32(const struct check_data *d, uint32_t output, 
     return GRAFT_OK;
 }
 
-static enum graft_status check_i32(const struct check_data *d, const struct check_family *family,
-                                   uint32_t output, const int32_t *found, struct error *e)
+static int32_t whole_at(const void *data, int32_t dtype, int64_t i)
 {
-    const int32_t *expected = d->call.out[output].data;
-    int64_t count = graft_shape_count(d->call.out[output].shape);
+    return dtype == GRAFT_DTYPE_U8 ? ((const uint8_t *)data)[i] : ((const int32_t *)data)[i];
+}
+
+static enum graft_status check_whole(const struct check_data *d, const struct check_family *family,
+                                     uint32_t output, const void *results, struct error *e)
+{
+    const struct kernel_tensor *t = &d->call.out[output];
+    int64_t count = graft_shape_count(t->shape);
     for (int64_t i = 0; i < count; i++) {
-        if (found[i] == expected[i]) continue;
-        if (family->accept != NULL && family->accept(d, output, i, found[i])) continue;
-        error_set(e, GRAFT_E_FAILED, "expected %d, found %d", expected[i], found[i]);
+        int32_t expected = whole_at(t->data, t->dtype, i), found = whole_at(results, t->dtype, i);
+        if (found == expected) continue;
+        if (family->accept != NULL && family->accept(d, output, i, found)) continue;
+        error_set(e, GRAFT_E_FAILED, "expected %d, found %d", expected, found);
         place_text(d, output, i, e);
         return GRAFT_E_FAILED;
     }
@@ -272,11 +283,11 @@ static enum graft_status check_results(const struct check_data *d,
     enum graft_status status = GRAFT_OK;
     for (uint32_t i = 0; i < d->info->outputs && status == GRAFT_OK; i++) {
         if (d->c.absent >> i & 1) continue;
-        if (d->out[i].dtype == GRAFT_DTYPE_I32)
-            status = check_i32(d, family, i, (const int32_t *)(const void *)results, e);
+        if (d->out[i].dtype != GRAFT_DTYPE_F32)
+            status = check_whole(d, family, i, results, e);
         else
             status = check_f32(d, i, (const float *)(const void *)results, e);
-        results += d->out_bytes[i];
+        results += result_bytes(d, i);
     }
     return status;
 }
@@ -287,14 +298,15 @@ enum graft_status compare_results(const struct check_data *d, const uint8_t *a, 
     for (uint32_t i = 0; i < d->info->outputs; i++) {
         if (d->c.absent >> i & 1) continue;
         int64_t count = graft_shape_count(d->call.out[i].shape);
+        int64_t size = d->out[i].dtype == GRAFT_DTYPE_U8 ? 1 : 4;
         for (int64_t k = 0; k < count; k++)
-            if (memcmp(a + 4 * k, b + 4 * k, 4) != 0) {
+            if (memcmp(a + size * k, b + size * k, (size_t)size) != 0) {
                 error_set(e, GRAFT_E_FAILED, "other bits %s", what);
                 place_text(d, i, k, e);
                 return GRAFT_E_FAILED;
             }
-        a += d->out_bytes[i];
-        b += d->out_bytes[i];
+        a += result_bytes(d, i);
+        b += result_bytes(d, i);
     }
     return GRAFT_OK;
 }

@@ -105,6 +105,8 @@ void cli_version(struct str *out);
 
 int command_plugin_list(const struct cli_args *args);
 int command_plugin_show(const struct cli_args *args);
+int command_plugin_test(const struct cli_args *args);
+int command_schema(const struct cli_args *args);
 int command_explain(const struct cli_args *args);
 int command_man(const struct cli_args *args);
 int command_train(const struct cli_args *args);
@@ -112,6 +114,7 @@ int command_plan(const struct cli_args *args);
 int command_eval(const struct cli_args *args);
 int command_generate(const struct cli_args *args);
 int command_chat(const struct cli_args *args);
+int command_merge(const struct cli_args *args);
 int command_data_show(const struct cli_args *args);
 int command_backend_list(const struct cli_args *args);
 int command_backend_test(const struct cli_args *args);

@@ -77,7 +77,9 @@ static enum graft_status load(const struct cli_args *args, struct measure *m, st
         .train_all = s != NULL && s->data.train_on == TRAIN_ON_ALL,
         .drop_long = s != NULL && s->data.too_long == TOO_LONG_DROP,
         .max_length = s != NULL ? (size_t)s->data.max_length : context,
-        .context = context};
+        .context = context,
+        .virtual_tokens = (size_t)m->session->rows.virtual_tokens,
+        .first_virtual = (int32_t)model_config(m->session->model)->vocab};
     return eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
 }
 
@@ -87,6 +89,7 @@ static enum graft_status plan(struct measure *m, struct error *e)
     size_t longest = m->set.tokens.ledger.longest, capacity = longest > TOKENS ? longest : TOKENS;
     enum graft_status status = batch_slot_create(m->session, capacity, &m->slot, e);
     if (status == GRAFT_OK) status = micro_batch_create(capacity, &m->batch, e);
+    if (status == GRAFT_OK) m->batch.position_offset = (int32_t)m->session->rows.position_offset;
     if (status == GRAFT_OK)
         status = loss_program_plan(m->session, &m->slot, false, false, &m->program, e);
     if (status != GRAFT_OK || m->set.prompts == NULL) return status;

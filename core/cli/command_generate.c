@@ -115,6 +115,8 @@ static enum graft_status encode(const struct talk *t, const char *text, bool raw
                                 struct token_list *ids, struct error *e)
 {
     struct chat_message message = {"user", text, strlen(text)};
+    enum graft_status status = session_begin_prompt(t->session, ids, e);
+    if (status != GRAFT_OK) return status;
     if (t->session->has_chat && !raw)
         return conversation_prompt(t->session->tokenizer, &t->session->chat, &message, 1, ids, e);
     return tokenizer_encode(t->session->tokenizer, text, strlen(text), true, ids, e);
@@ -194,8 +196,10 @@ static enum graft_status turn(struct talk *t, struct history *h, const char *tex
 {
     struct token_list ids = {0};
     if (!remember(h, "user", text)) return error_memory(e, "the conversation", 0);
-    enum graft_status status = conversation_prompt(t->session->tokenizer, &t->session->chat,
-                                                   h->messages, h->count, &ids, e);
+    enum graft_status status = session_begin_prompt(t->session, &ids, e);
+    if (status == GRAFT_OK)
+        status = conversation_prompt(t->session->tokenizer, &t->session->chat, h->messages,
+                                     h->count, &ids, e);
     if (status == GRAFT_OK && ids.count + 1 >= (size_t)t->length)
         status = error_set(e, GRAFT_E_INVALID,
                            "the conversation has %zu tokens and the context %lld; start anew",

@@ -66,6 +66,12 @@ static const struct cli_option generate_options[] = {
     JSON_OPTION,
     END};
 static const struct cli_option chat_options[] = {ANSWER_OPTIONS, MODEL_OPTION, BACKEND_OPTION, END};
+static const struct cli_option merge_options[] = {
+    {"output", "DIR", false, "the new folder (needed)"},
+    {"dtype", "TYPE", false,
+     "bf16, f16 or f32 of the merged layers (the model's own; GGUF: f16; quantized: bf16)"},
+    MODEL_OPTION,
+    END};
 static const struct cli_option show_options[] = {
     SET_OPTION,
     {"row", "N", false, "first row to show, from 1"},
@@ -76,6 +82,12 @@ static const struct cli_option show_options[] = {
 static const struct cli_option test_options[] = {{"device", "N", false, "which of its devices (0)"},
                                                  {"seed", "N", false, "of the random inputs (1)"},
                                                  END};
+
+static const struct cli_option plugin_test_options[] = {
+    JSON_OPTION,
+    {"check", "NAME", false, "one check alone, in this process"},
+    {"limit", "SECONDS", false, "a check that takes longer hangs (each has its own limit)"},
+    END};
 
 const struct cli_command cli_commands[] = {
     {"train", "RECIPE", 1, 1, "train as the recipe says", train_options, command_train, false},
@@ -91,6 +103,8 @@ const struct cli_command cli_commands[] = {
      command_eval, false},
     {"generate", "RUN|MODEL", 1, 1, "answer one prompt", generate_options, command_generate, false},
     {"chat", "RUN|MODEL", 1, 1, "talk with it, line by line", chat_options, command_chat, false},
+    {"merge", "RUN|PEFT", 1, 1, "write the model with its adapters as a model of its own",
+     merge_options, command_merge, false},
     {"backend list", "", 0, 0, "list the devices of every backend that is found", result_options,
      command_backend_list, false},
     {"backend test", "NAME", 1, 1,
@@ -102,6 +116,11 @@ const struct cli_command cli_commands[] = {
      "show a plugin and its keys (adapter NAME, else optimizer, else backend; or KIND-NAME, or a "
      "file)",
      result_options, command_plugin_show, false},
+    {"plugin test", "FILE", 1, 1,
+     "check a plugin: its table, its gradients, its files, what it does without memory",
+     plugin_test_options, command_plugin_test, false},
+    {"schema", "", 0, 0, "print a JSON Schema of recipes, for editors", NULL, command_schema,
+     false},
     {"man", "", 0, 0, "print the man page", NULL, command_man, true},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, false},
 };

@@ -70,7 +70,7 @@ static void add_row(struct micro_batch *b, const struct data_sequence *row, size
     for (size_t i = 0; i < row->length; i++) {
         size_t t = start + i;
         b->ids[t] = row->ids[i];
-        b->positions[t] = (int32_t)i;
+        b->positions[t] = (int32_t)i + b->position_offset;
         b->first[t] = (int32_t)start;
         b->last[t] = (int32_t)t;
         b->row[t] = (int32_t)row_in_step;

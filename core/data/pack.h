@@ -25,6 +25,7 @@ struct packed_step {
  * index[r] is trained to be target[r]. */
 struct micro_batch {
     size_t capacity;
+    int32_t position_offset; /* added to every position; the caller's, 0 at first */
     int32_t *ids, *positions, *first, *last, *row, *index, *target;
     size_t token_count;   /* T */
     size_t trained_count; /* R */

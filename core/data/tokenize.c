@@ -157,19 +157,25 @@ static enum graft_status append(struct builder *b, size_t source, const struct t
 {
     struct data_tokens *out = &b->out;
     struct data_ledger *ledger = &out->ledger;
-    size_t need = ledger->tokens + row->count;
+    size_t extra = b->options->virtual_tokens, length = extra + row->count;
+    size_t need = ledger->tokens + length;
     if (!array_reserve(&out->ids, &b->id_capacity, need, sizeof *out->ids) ||
         !array_reserve(&out->labels, &b->label_capacity, need, sizeof *out->labels) ||
         !array_reserve(&out->rows, &b->row_capacity, out->count + 1, sizeof *out->rows))
         return no_memory(need, e);
-    memcpy(out->ids + ledger->tokens, row->ids, row->count * sizeof *row->ids);
-    memcpy(out->labels + ledger->tokens, row->labels, row->count * sizeof *row->labels);
+    int32_t *ids = out->ids + ledger->tokens, *labels = out->labels + ledger->tokens;
+    for (size_t i = 0; i < extra; i++) {
+        ids[i] = b->options->first_virtual + (int32_t)i;
+        labels[i] = LABEL_IGNORED;
+    }
+    memcpy(ids + extra, row->ids, row->count * sizeof *ids);
+    memcpy(labels + extra, row->labels, row->count * sizeof *labels);
     out->rows[out->count++] =
-        (struct data_sequence){.length = row->count, .trained = row->trained, .source = source};
+        (struct data_sequence){.length = length, .trained = row->trained, .source = source};
     ledger->rows++;
     ledger->tokens = need;
     ledger->trained += row->trained;
-    if (row->count > ledger->longest) ledger->longest = row->count;
+    if (length > ledger->longest) ledger->longest = length;
     ledger->turns_ended += data_ends_turn(b->options, row->labels, row->count);
     ledger->raw_pairs += b->options->chat == NULL && b->rows->rows[source].pair;
     return GRAFT_OK;

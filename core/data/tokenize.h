@@ -16,7 +16,9 @@ struct data_tokenize_options {
     bool train_all;                 /* data.train_on: all */
     bool drop_long;                 /* data.too_long: drop */
     size_t max_length;
-    size_t context; /* the model's; 0: unknown */
+    size_t context;        /* the model's; 0: unknown */
+    size_t virtual_tokens; /* put in front of every row, past max_length, never trained: */
+    int32_t first_virtual; /* ids first_virtual, first_virtual + 1, ... */
 };
 
 /* labels[i] is ids[i] where token i is trained, else LABEL_IGNORED (-100); labels[0] is ignored:

@@ -10,6 +10,8 @@
 static enum graft_status encode_prompt(const struct session *s, const struct data_row *row,
                                        struct token_list *prompt, struct error *e)
 {
+    enum graft_status status = session_begin_prompt(s, prompt, e);
+    if (status != GRAFT_OK) return status;
     return conversation_prompt(s->tokenizer, &s->chat, row->messages, row->message_count - 1,
                                prompt, e);
 }

@@ -51,6 +51,11 @@ const struct pair *gguf_find_pair(const struct gguf *file, const char *key)
     return found != NULL ? &file->pairs[found->index] : NULL;
 }
 
+struct gguf_metadata gguf_metadata(const struct gguf *file)
+{
+    return file->metadata;
+}
+
 /* ---- values ---- */
 
 static bool decode_int(uint32_t type, const unsigned char *data, int64_t *value)

@@ -30,6 +30,18 @@ bool gguf_get_number(const struct gguf *file, const char *key, double *value);
 bool gguf_get_bool(const struct gguf *file, const char *key, bool *value);
 bool gguf_get_string(const struct gguf *file, const char *key, const char **text, size_t *length);
 
+/* All metadata as the bytes of the file, for a writer that copies it. */
+struct gguf_metadata {
+    const unsigned char *bytes;
+    size_t length, count; /* of bytes, of keys */
+    size_t alignment;     /* of tensors, by general.alignment */
+};
+struct gguf_metadata gguf_metadata(const struct gguf *file);
+/* The id of a type by the name that views have; -1: none. */
+int32_t gguf_type_id(const char *type_name);
+/* Bytes of a row of n numbers; 0 where n is not a multiple of the type's block. */
+uint64_t gguf_type_bytes(int32_t id, int64_t n);
+
 /* Arrays: the number of items, 0 where the key is absent or is no array. */
 size_t gguf_array_count(const struct gguf *file, const char *key);
 bool gguf_array_string(const struct gguf *file, const char *key, size_t index, const char **text,

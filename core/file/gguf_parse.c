@@ -65,6 +65,20 @@ static const struct tensor_type {
 };
 enum { TENSOR_TYPES = sizeof tensor_types / sizeof tensor_types[0] };
 
+int32_t gguf_type_id(const char *type_name)
+{
+    for (int32_t id = 0; id < TENSOR_TYPES; id++)
+        if (tensor_types[id].block != 0 && strcmp(tensor_types[id].name, type_name) == 0) return id;
+    return -1;
+}
+
+uint64_t gguf_type_bytes(int32_t id, int64_t n)
+{
+    const struct tensor_type *type = &tensor_types[id];
+    if (n % type->block != 0) return 0;
+    return (uint64_t)(n / type->block) * (uint64_t)type->bytes;
+}
+
 /* ---- reading from the mapping ---- */
 
 struct cursor {
@@ -412,8 +426,11 @@ enum graft_status gguf_parse(struct gguf *file, struct error *e)
     size_t alignment = DEFAULT_ALIGNMENT;
     enum graft_status status = read_version(&c, &file->map);
     if (status == GRAFT_OK) status = read_counts(file, &c);
+    const unsigned char *metadata = c.at;
     if (status == GRAFT_OK) status = read_pairs(file, &c);
     if (status == GRAFT_OK) status = find_alignment(file, &alignment, e);
+    file->metadata =
+        (struct gguf_metadata){metadata, (size_t)(c.at - metadata), file->pair_count, alignment};
     if (status == GRAFT_OK) status = read_table(file, &c, alignment);
     if (status == GRAFT_OK) status = place_data(file, &c, alignment);
     return status;

@@ -44,6 +44,7 @@ struct gguf {
     struct pair *pairs;
     struct tensor_view *tensors;
     size_t pair_count, tensor_count;
+    struct gguf_metadata metadata;
     struct name *keys, *names; /* sorted */
 };
 

@@ -42,4 +42,10 @@ GRAFT_MUST_USE enum graft_status safetensors_write(const char *path,
                                                    const struct safetensors_pair *metadata,
                                                    size_t metadata_count, struct error *e);
 
+/* As safetensors_write, but tensors without data are given by `source` one after the other as they
+ * are written, so that a model need not be in memory at once. Metadata: format "pt". */
+GRAFT_MUST_USE enum graft_status
+safetensors_write_from(const char *path, const struct tensor_view *tensors, size_t count,
+                       const struct tensor_source *source, struct error *e);
+
 #endif

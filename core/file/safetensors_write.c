@@ -125,15 +125,31 @@ static void put_header(struct str *out, const struct entry *entries, size_t coun
     for (unsigned i = 0; i < 8; i++) out->data[i] = (char)(unsigned char)(length >> 8 * i);
 }
 
+struct content {
+    const struct entry *entries; /* sorted */
+    size_t count;
+    const struct tensor_source *source;
+};
+
+static enum graft_status write_tensor(struct atomic_file *file, const struct tensor_view *tensor,
+                                      const struct tensor_source *source, struct error *e)
+{
+    const void *data = tensor->data;
+    enum graft_status status = GRAFT_OK;
+    if (data == NULL && tensor->bytes != 0 && source != NULL)
+        status = source->give(source->context, tensor, &data, e);
+    return status == GRAFT_OK ? atomic_write(file, data, tensor->bytes, e) : status;
+}
+
 static enum graft_status write_all(const char *path, const struct str *header,
-                                   const struct entry *entries, size_t count, struct error *e)
+                                   const struct content *c, struct error *e)
 {
     struct atomic_file *file = NULL;
     enum graft_status status = atomic_begin(path, &file, e);
     if (status != GRAFT_OK) return status;
     status = atomic_write(file, header->data, header->length, e);
-    for (size_t i = 0; i < count && status == GRAFT_OK; i++)
-        status = atomic_write(file, entries[i].tensor->data, entries[i].tensor->bytes, e);
+    for (size_t i = 0; i < c->count && status == GRAFT_OK; i++)
+        status = write_tensor(file, c->entries[i].tensor, c->source, e);
     if (status == GRAFT_OK) return atomic_commit(file, e);
     atomic_abort(file);
     return status;
@@ -149,26 +165,49 @@ static enum graft_status check_metadata(struct safetensors_pair *sorted, size_t 
     return GRAFT_OK;
 }
 
+/* metadata: sorted */
+static enum graft_status write_sorted(const char *path, const struct tensor_view *tensors,
+                                      struct content *c, const struct safetensors_pair *metadata,
+                                      size_t metadata_count, struct error *e)
+{
+    struct str header = {0};
+    struct entry *entries = mem_zalloc(c->count, sizeof *entries);
+    if (entries == NULL) return error_memory(e, path, c->count * sizeof *entries);
+    enum graft_status status = sort_tensors(tensors, c->count, entries, e);
+    if (status == GRAFT_E_INVALID) error_place(e, "%s", path);
+    if (status == GRAFT_OK) put_header(&header, entries, c->count, metadata, metadata_count);
+    if (header.failed) status = error_memory(e, path, header.length);
+    c->entries = entries;
+    if (status == GRAFT_OK) status = write_all(path, &header, c, e);
+    str_free(&header);
+    mem_free(entries);
+    return status;
+}
+
 enum graft_status safetensors_write(const char *path, const struct tensor_view *tensors,
                                     size_t count, const struct safetensors_pair *metadata,
                                     size_t metadata_count, struct error *e)
 {
-    struct str header = {0};
-    struct entry *entries = mem_zalloc(count, sizeof *entries);
+    struct content content = {.count = count};
     struct safetensors_pair *sorted = mem_zalloc(metadata_count, sizeof *sorted);
     enum graft_status status = GRAFT_OK;
-    if (entries == NULL || sorted == NULL) status = error_memory(e, path, count * sizeof *entries);
+    if (sorted == NULL) status = error_memory(e, path, metadata_count * sizeof *sorted);
     if (status == GRAFT_OK && metadata_count != 0) {
         memcpy(sorted, metadata, metadata_count * sizeof *sorted);
         status = check_metadata(sorted, metadata_count, e);
+        if (status != GRAFT_OK) error_place(e, "%s", path);
     }
-    if (status == GRAFT_OK) status = sort_tensors(tensors, count, entries, e);
-    if (status == GRAFT_E_INVALID) error_place(e, "%s", path);
-    if (status == GRAFT_OK) put_header(&header, entries, count, sorted, metadata_count);
-    if (header.failed) status = error_memory(e, path, header.length);
-    if (status == GRAFT_OK) status = write_all(path, &header, entries, count, e);
-    str_free(&header);
+    if (status == GRAFT_OK)
+        status = write_sorted(path, tensors, &content, sorted, metadata_count, e);
     mem_free(sorted);
-    mem_free(entries);
     return status;
+}
+
+enum graft_status safetensors_write_from(const char *path, const struct tensor_view *tensors,
+                                         size_t count, const struct tensor_source *source,
+                                         struct error *e)
+{
+    static const struct safetensors_pair metadata[] = {{"format", "pt"}};
+    struct content content = {.count = count, .source = source};
+    return write_sorted(path, tensors, &content, metadata, 1, e);
 }

@@ -29,4 +29,12 @@ struct tensor_view {
 GRAFT_MUST_USE enum graft_status tensor_check_weight(const struct tensor_view *tensor,
                                                      struct error *e);
 
+/* Where a writer gets the content of a tensor whose `data` is NULL: `view->bytes` bytes, which stay
+ * until the next call. */
+struct tensor_source {
+    void *context;
+    enum graft_status (*give)(void *context, const struct tensor_view *view, const void **data,
+                              struct error *e);
+};
+
 #endif

@@ -78,7 +78,7 @@ static void build(struct generator *g, struct graph *graph)
                                   .last = graph_stored(graph, g->entries[LAST]),
                                   .cache_rows = graph_stored(graph, g->entries[ROWS])};
     struct adapt_mode mode = {.training = false};
-    struct model_wrap wrap = {NULL, NULL};
+    struct model_wrap wrap = {.context = NULL};
     if (s->adapt != NULL) wrap = adapt_begin(s->adapt, graph, &mode);
     graft_value hidden = model_hidden(s->model, graph, &inputs, &wrap, g->caches);
     graft_value gather[2] = {hidden, graph_stored(graph, g->entries[INDEX])};
@@ -161,7 +161,7 @@ static void put_token(struct feed *f, size_t slot_number, int32_t id)
     struct slot *slot = &g->slots[slot_number];
     size_t base = slot_number * g->size.length, t = f->tokens++;
     g->host[IDS][t] = id;
-    g->host[POSITIONS][t] = (int32_t)slot->fed;
+    g->host[POSITIONS][t] = (int32_t)((int64_t)slot->fed + g->session->rows.position_offset);
     g->host[FIRST][t] = (int32_t)base;
     g->host[LAST][t] = (int32_t)(base + slot->fed);
     g->host[ROWS][t] = (int32_t)(base + slot->fed);

@@ -49,6 +49,7 @@ static void differentiate_node(struct pass *p, size_t number)
     bool reached = false, wanted = false;
 
     for (uint32_t i = 0; i < c.node.output_count; i++) {
+        if (c.node.output[i].id == 0) continue;
         dout[i] = p->gradient[c.node.output[i].id - 1];
         reached |= dout[i].id != 0;
     }

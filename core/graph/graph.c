@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TABLE_LIMIT = 65536 };
+
 static struct graph *graph_of(struct graft_builder *b)
 {
     return (struct graph *)(void *)b;
@@ -72,11 +74,38 @@ static graft_value add_constant(struct graph *g, double constant)
 {
     if (graph_failed(g)) return (graft_value){0};
     for (size_t i = 0; i < g->value_count; i++)
-        if (g->values[i].is_constant && g->values[i].constant == constant)
+        if (g->values[i].is_constant && g->values[i].table == NULL &&
+            g->values[i].constant == constant)
             return (graft_value){(uint32_t)i + 1};
     return add_value(g, (struct graph_value){.dtype = GRAFT_DTYPE_F32,
                                              .shape = graft_shape1(1),
                                              .constant = constant,
+                                             .is_constant = true,
+                                             .node = UINT32_MAX});
+}
+
+static graft_value add_table(struct graph *g, const float *numbers, int64_t count)
+{
+    if (graph_failed(g)) return (graft_value){0};
+    if (numbers == NULL || count < 1 || count > TABLE_LIMIT) {
+        graph_fail(g, GRAFT_E_INVALID, "a table has 1 to %d numbers, not %lld", TABLE_LIMIT,
+                   (long long)count);
+        return (graft_value){0};
+    }
+    size_t bytes = (size_t)count * sizeof *numbers;
+    for (size_t i = 0; i < g->value_count; i++)
+        if (g->values[i].table != NULL && g->values[i].shape.dim[0] == count &&
+            memcmp(g->values[i].table, numbers, bytes) == 0)
+            return (graft_value){(uint32_t)i + 1};
+    float *copy = arena_alloc(&g->tables, (size_t)count, sizeof *copy);
+    if (copy == NULL) {
+        graph_fail(g, GRAFT_E_MEMORY, "not enough memory for the graph");
+        return (graft_value){0};
+    }
+    memcpy(copy, numbers, bytes);
+    return add_value(g, (struct graph_value){.dtype = GRAFT_DTYPE_F32,
+                                             .shape = graft_shape1(count),
+                                             .table = copy,
                                              .is_constant = true,
                                              .node = UINT32_MAX});
 }
@@ -90,7 +119,7 @@ static bool check_inputs(struct graph *g, const struct op_info *info, const graf
         return false;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (inputs[i].id > g->value_count || (inputs[i].id == 0 && i < info->inputs_min)) {
+        if (inputs[i].id > g->value_count || (inputs[i].id == 0 && !(info->optional >> i & 1))) {
             graph_fail(g, GRAFT_E_INVALID, "%s: input %u is not a value of this graph", info->name,
                        i);
             return false;
@@ -100,7 +129,8 @@ static bool check_inputs(struct graph *g, const struct op_info *info, const graf
 
 static bool add_outputs(struct graph *g, struct graph_node *node, const struct op_info *info)
 {
-    struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}}, out[GRAFT_MAX_OUTPUTS];
+    struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}};
+    struct op_shape out[GRAFT_MAX_OUTPUTS] = {{{{0}, 0}, 0, 0}};
     struct error e = {0};
     bool differentiable = false;
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -115,6 +145,7 @@ static bool add_outputs(struct graph *g, struct graph_node *node, const struct o
     }
     differentiable &= node->op != GRAFT_OP_DETACH && !info->writes;
     for (uint32_t i = 0; i < info->outputs; i++) {
+        if (out[i].shape.rank == 0) continue;
         struct graph_value v = {.dtype = out[i].dtype,
                                 .rows = out[i].rows,
                                 .shape = out[i].shape,
@@ -204,6 +235,11 @@ static graft_value api_constant(struct graft_builder *b, double value)
     return add_constant(graph_of(b), value);
 }
 
+static graft_value api_table(struct graft_builder *b, const float *values, int64_t count)
+{
+    return add_table(graph_of(b), values, count);
+}
+
 static struct graft_shape api_shape(struct graft_builder *b, graft_value v)
 {
     return v.id != 0 ? value_of(graph_of(b), v)->shape : graft_shape1(1);
@@ -228,12 +264,31 @@ static graft_value api_param(struct graft_builder *b, const struct graft_param_d
     return g->hooks.param(g->hooks.context, b, desc);
 }
 
-static graft_value api_base(struct graft_builder *b, const void *site, graft_value x)
+static graft_value api_base(struct graft_builder *b, const struct graft_site *site,
+                            const graft_value *inputs, uint32_t count)
 {
     struct graph *g = graph_of(b);
     if (graph_failed(g)) return (graft_value){0};
     if (g->hooks.base == NULL) return not_here(g, "graft_base");
-    return g->hooks.base(g->hooks.context, b, site, x);
+    return g->hooks.base(g->hooks.context, b, site, inputs, count);
+}
+
+static graft_value api_weight(struct graft_builder *b, const struct graft_site *site, int32_t bias)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.weight == NULL) return not_here(g, "graft_base_weight");
+    return g->hooks.weight(g->hooks.context, b, site, bias);
+}
+
+static void api_save(struct graft_builder *b, const char *key, graft_value v)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.save != NULL)
+        g->hooks.save(g->hooks.context, b, key, v);
+    else
+        not_here(g, "graft_save");
 }
 
 static graft_value api_dropout(struct graft_builder *b, graft_value x, double rate)
@@ -242,6 +297,46 @@ static graft_value api_dropout(struct graft_builder *b, graft_value x, double ra
     if (graph_failed(g) || rate == 0.0) return x;
     if (g->hooks.dropout == NULL) return not_here(g, "graft_dropout");
     return g->hooks.dropout(g->hooks.context, b, x, rate);
+}
+
+static void api_share(struct graft_builder *b, const char *name, graft_value v)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.share != NULL)
+        g->hooks.share(g->hooks.context, b, name, v);
+    else
+        not_here(g, "graft_share");
+}
+
+static graft_value api_shared(struct graft_builder *b, const char *name)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.shared == NULL) return not_here(g, "graft_shared");
+    return g->hooks.shared(g->hooks.context, b, name);
+}
+
+static int32_t api_from_file(struct graft_builder *b)
+{
+    const struct graph *g = graph_of(b);
+    return g->hooks.from_file != NULL ? g->hooks.from_file(g->hooks.context) : 0;
+}
+
+static graft_value api_tokens(struct graft_builder *b, const char *text, int64_t count)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.tokens == NULL) return not_here(g, "tokens");
+    return g->hooks.tokens(g->hooks.context, b, text, count);
+}
+
+static graft_value api_text_state(struct graft_builder *b, const char *text, int64_t count)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.text_state == NULL) return not_here(g, "text_state");
+    return g->hooks.text_state(g->hooks.context, b, text, count);
 }
 
 static graft_value api_state(struct graft_builder *b, const void *update, const char *name,
@@ -270,9 +365,17 @@ static const struct graft_builder_api builder_api = {
     .refuse = api_refuse,
     .param = api_param,
     .base = api_base,
+    .weight = api_weight,
     .dropout = api_dropout,
+    .save = api_save,
+    .share = api_share,
+    .shared = api_shared,
+    .from_file = api_from_file,
     .state = api_state,
     .assign = api_assign,
+    .table = api_table,
+    .tokens = api_tokens,
+    .text_state = api_text_state,
 };
 
 enum graft_status graph_create(struct graph **out, struct error *e)
@@ -290,6 +393,7 @@ void graph_destroy(struct graph *g)
     if (g == NULL) return;
     mem_free(g->nodes);
     mem_free(g->values);
+    arena_free(&g->tables);
     mem_free(g);
 }
 

@@ -18,7 +18,17 @@ struct graph;
 struct graph_hooks {
     void *context;
     graft_value (*param)(void *context, struct graft_builder *b, const struct graft_param_desc *d);
-    graft_value (*base)(void *context, struct graft_builder *b, const void *site, graft_value x);
+    graft_value (*base)(void *context, struct graft_builder *b, const struct graft_site *site,
+                        const graft_value *inputs, uint32_t count);
+    graft_value (*weight)(void *context, struct graft_builder *b, const struct graft_site *site,
+                          int32_t bias);
+    void (*save)(void *context, struct graft_builder *b, const char *key, graft_value v);
+    void (*share)(void *context, struct graft_builder *b, const char *name, graft_value v);
+    graft_value (*shared)(void *context, struct graft_builder *b, const char *name);
+    int32_t (*from_file)(void *context);
+    graft_value (*tokens)(void *context, struct graft_builder *b, const char *text, int64_t count);
+    graft_value (*text_state)(void *context, struct graft_builder *b, const char *text,
+                              int64_t count);
     graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
     graft_value (*state)(void *context, struct graft_builder *b, const void *update,
                          const char *name, struct graft_shape shape, int32_t dtype, int32_t init);
@@ -77,7 +87,8 @@ struct graph_value {
     int32_t dtype, rows;
     struct graft_shape shape;
     const struct stored *stored; /* a source, or where an assignment's output lies; else NULL */
-    double constant;             /* when is_constant */
+    double constant;             /* when is_constant, */
+    const float *table;          /* or these numbers, one for each of the shape */
     uint32_t node, output;       /* the maker; node UINT32_MAX: a source */
     bool is_constant, differentiable, kept;
 };
@@ -87,7 +98,7 @@ struct graph_node {
     int32_t block;
     bool backward;
     uint32_t input_count, output_count;
-    graft_value input[GRAFT_MAX_INPUTS];
+    graft_value input[GRAFT_MAX_INPUTS]; /* 0: absent, as outputs may be */
     graft_value output[GRAFT_MAX_OUTPUTS];
     union graft_params params;
 };

@@ -5,6 +5,7 @@
 #ifndef CORE_GRAPH_INTERNAL_H
 #define CORE_GRAPH_INTERNAL_H
 
+#include "base/memory.h"
 #include "graph/op.h"
 
 struct graph {
@@ -12,6 +13,7 @@ struct graph {
     struct graph_node *nodes;
     struct graph_value *values;
     size_t node_count, node_capacity, value_count, value_capacity;
+    struct arena tables; /* numbers of constant vectors */
     struct graph_hooks hooks;
     struct error error; /* the first one */
     char place[256];

@@ -136,14 +136,117 @@ static bool infer_matmul(const struct op_shape *in, const union graft_params *p,
     return true;
 }
 
+/* SLICE takes length numbers of x from begin; PLACE puts x at begin among length. */
+static bool infer_cut(const struct op_shape *in, const union graft_params *p, struct op_shape *out,
+                      int64_t whole, int64_t part, struct error *e)
+{
+    int32_t axis = p->slice.axis;
+    if (p->slice.begin < 0 || part < 1 || p->slice.begin > whole - part) {
+        error_set(e, GRAFT_E_INVALID, "%lld numbers from %lld on do not lie within %lld",
+                  (long long)part, (long long)p->slice.begin, (long long)whole);
+        return false;
+    }
+    *out = f32(in[0].shape, in[0].rows);
+    out->shape.dim[axis] = p->slice.length;
+    return true;
+}
+
+static bool legal_axis(const struct op_shape *in, const union graft_params *p, struct error *e)
+{
+    int32_t axis = p->slice.axis;
+    if (axis < 0 || axis >= in[0].shape.rank) {
+        error_set(e, GRAFT_E_INVALID, "there is no axis %d among %d", axis, in[0].shape.rank);
+        return false;
+    }
+    return need(axis > 0 || in[0].rows == GRAFT_ROWS_FIXED, "live rows cannot be cut", e);
+}
+
+static bool infer_slice(const struct op_shape *in, const union graft_params *p,
+                        struct op_shape *out, struct error *e)
+{
+    return legal_axis(in, p, e) &&
+           infer_cut(in, p, out, in[0].shape.dim[p->slice.axis], p->slice.length, e);
+}
+
+static bool infer_place(const struct op_shape *in, const union graft_params *p,
+                        struct op_shape *out, struct error *e)
+{
+    return legal_axis(in, p, e) &&
+           infer_cut(in, p, out, p->slice.length, in[0].shape.dim[p->slice.axis], e);
+}
+
+static bool infer_permute(const struct op_shape *in, const union graft_params *p,
+                          struct op_shape *out, struct error *e)
+{
+    int32_t seen = 0, rank = in[0].shape.rank;
+    *out = f32(in[0].shape, in[0].rows);
+    for (int32_t i = 0; i < rank; i++) {
+        int32_t from = p->permute.axis[i];
+        if (!need(from >= 0 && from < rank && !(seen >> from & 1),
+                  "permute: the axes are not each named once", e))
+            return false;
+        seen |= 1 << from;
+        out->shape.dim[i] = in[0].shape.dim[from];
+    }
+    return need(in[0].rows == GRAFT_ROWS_FIXED || p->permute.axis[0] == 0,
+                "a first dimension of live rows must stay first", e);
+}
+
+static bool infer_skew(const struct op_shape *in, const union graft_params *p, struct op_shape *out,
+                       struct error *e)
+{
+    int64_t size = p->skew.size;
+    if (!need(size >= 2 && in[0].shape.rank == 2 && in[0].shape.dim[1] == size * (size - 1) / 2,
+              "skew takes v [R, b (b - 1) / 2]", e))
+        return false;
+    *out = f32(graft_shape3(in[0].shape.dim[0], size, size), in[0].rows);
+    return true;
+}
+
+static bool infer_skew_backward(const struct op_shape *in, const union graft_params *p,
+                                struct op_shape *out, struct error *e)
+{
+    int64_t size = p->skew.size;
+    if (!need(size >= 2 && in[0].shape.rank == 3 && in[0].shape.dim[1] == size &&
+                  in[0].shape.dim[2] == size,
+              "the gradient of skew takes m [R, b, b]", e))
+        return false;
+    *out = f32(graft_shape2(in[0].shape.dim[0], size * (size - 1) / 2), in[0].rows);
+    return true;
+}
+
+static bool infer_dequantize(const struct op_shape *in, const union graft_params *p,
+                             struct op_shape *out, struct error *e)
+{
+    (void)p;
+    if (!need(in[0].dtype != GRAFT_DTYPE_I32 && in[0].dtype != GRAFT_DTYPE_U8,
+              "whole numbers are no weight", e))
+        return false;
+    *out = f32(in[0].shape, in[0].rows);
+    return true;
+}
+
 static bool infer_embedding(const struct op_shape *in, const union graft_params *p,
                             struct op_shape *out, struct error *e)
 {
     (void)p;
-    if (!need(in[0].dtype == GRAFT_DTYPE_I32 && in[0].shape.rank == 1 && in[1].shape.rank == 2,
-              "embedding takes ids [T] and a table [V, C]", e))
+    if (!need(in[0].dtype == GRAFT_DTYPE_I32 && in[0].shape.rank == 1 && in[1].shape.rank == 2 &&
+                  in[1].rows == GRAFT_ROWS_FIXED,
+              "embedding takes ids [T] and a table [V, C] without live rows", e))
         return false;
     *out = f32(graft_shape2(in[0].shape.dim[0], in[1].shape.dim[1]), in[0].rows);
+    return true;
+}
+
+static bool infer_embedding_backward(const struct op_shape *in, const union graft_params *p,
+                                     struct op_shape *out, struct error *e)
+{
+    if (!need(in[1].dtype == GRAFT_DTYPE_I32 && in[1].shape.rank == 1 && in[0].shape.rank == 2 &&
+                  in[0].shape.dim[0] == in[1].shape.dim[0] && in[0].rows == in[1].rows &&
+                  p->embedding.rows >= 1,
+              "the gradient of an embedding takes dy [T, C] and ids [T]", e))
+        return false;
+    *out = f32(graft_shape2(p->embedding.rows, in[0].shape.dim[1]), GRAFT_ROWS_FIXED);
     return true;
 }
 
@@ -218,16 +321,43 @@ static bool infer_swiglu(const struct op_shape *in, const union graft_params *p,
     return true;
 }
 
+static bool absent(const struct op_shape *s)
+{
+    return s->shape.rank == 0;
+}
+
+static bool is_matrix(const struct op_shape *s, int64_t rows, int64_t columns)
+{
+    return s->shape.rank == 2 && s->shape.dim[0] == rows && s->shape.dim[1] == columns;
+}
+
+/* q; k, v, first and last or none of them; pk and pv or neither. */
+static bool attention_fits(const struct op_shape *in, const struct op_shape *pk,
+                           const struct op_shape *pv, const union graft_params *p, struct error *e)
+{
+    int64_t h = p->attention.heads, g = p->attention.kv_heads, d = p->attention.head_size;
+    bool own = !absent(&in[1]), prefix = !absent(pk);
+    for (int i = 2; i <= 4; i++)
+        if (!need(absent(&in[i]) == !own, "attention: k, v, first and last come together", e))
+            return false;
+    if (!need(absent(pv) == !prefix, "attention: pk and pv come together", e) ||
+        !need(own || prefix, "attention: there is no key", e) ||
+        !need(!prefix || (pk->rows == GRAFT_ROWS_FIXED && pv->rows == GRAFT_ROWS_FIXED),
+              "attention: pk and pv have no live rows", e))
+        return false;
+    return need(h > 0 && g > 0 && d > 0 && h % g == 0 &&
+                    is_matrix(&in[0], in[0].shape.dim[0], h * d) &&
+                    (!own || (is_matrix(&in[1], in[1].shape.dim[0], g * d) &&
+                              is_matrix(&in[2], in[1].shape.dim[0], g * d))) &&
+                    (!prefix || (is_matrix(pk, pk->shape.dim[0], g * d) &&
+                                 is_matrix(pv, pk->shape.dim[0], g * d))),
+                "attention: heads, key/value heads and shapes do not agree", e);
+}
+
 static bool infer_attention(const struct op_shape *in, const union graft_params *p,
                             struct op_shape *out, struct error *e)
 {
-    int64_t q = (int64_t)p->attention.heads * p->attention.head_size;
-    int64_t kv = (int64_t)p->attention.kv_heads * p->attention.head_size;
-    if (!need(in[0].shape.dim[1] == q && in[1].shape.dim[1] == kv &&
-                  same_shape(in[1].shape, in[2].shape) &&
-                  p->attention.heads % p->attention.kv_heads == 0,
-              "attention: heads, key/value heads and shapes do not agree", e))
-        return false;
+    if (!attention_fits(in, &in[5], &in[6], p, e)) return false;
     out[0] = f32(in[0].shape, in[0].rows);
     out[1] = f32(graft_shape2(in[0].shape.dim[0], p->attention.heads), in[0].rows);
     return true;
@@ -236,10 +366,13 @@ static bool infer_attention(const struct op_shape *in, const union graft_params 
 static bool infer_attention_backward(const struct op_shape *in, const union graft_params *p,
                                      struct op_shape *out, struct error *e)
 {
-    (void)p;
-    if (!need(in[0].shape.dim[0] == in[1].shape.dim[0], "attention: the gradient needs S = T", e))
+    static const int source[] = {0, 1, 2, 8, 9};
+    if (!attention_fits(in, &in[8], &in[9], p, e)) return false;
+    if (!need(absent(&in[1]) || in[0].shape.dim[0] == in[1].shape.dim[0],
+              "attention: the gradient needs S = T", e))
         return false;
-    for (int i = 0; i < 3; i++) out[i] = f32(in[i].shape, in[i].rows);
+    for (int i = 0; i < 5; i++)
+        if (!absent(&in[source[i]])) out[i] = f32(in[source[i]].shape, in[source[i]].rows);
     return true;
 }
 
@@ -276,11 +409,49 @@ static bool infer_dropout(const struct op_shape *in, const union graft_params *p
     return true;
 }
 
+/* Scales of n numbers; the last block may be short. */
+static bool codes_fit(int64_t n, const struct op_shape *map, const union graft_params *p,
+                      int64_t *scales, struct error *e)
+{
+    if (!need(map->shape.rank == 1 && map->shape.dim[0] == 256 && p->codes.block >= 1,
+              "codes take a map [256] and a block of at least 1", e))
+        return false;
+    *scales = n / p->codes.block + (n % p->codes.block != 0);
+    return true;
+}
+
+static bool infer_encode(const struct op_shape *in, const union graft_params *p,
+                         struct op_shape *out, struct error *e)
+{
+    int64_t scales;
+    if (!need(in[0].shape.rank == 1 && in[0].rows == GRAFT_ROWS_FIXED, "encode takes x [n]", e) ||
+        !codes_fit(in[0].shape.dim[0], &in[1], p, &scales, e))
+        return false;
+    out[0] = (struct op_shape){in[0].shape, GRAFT_DTYPE_U8, GRAFT_ROWS_FIXED};
+    out[1] = f32(graft_shape1(scales), GRAFT_ROWS_FIXED);
+    return true;
+}
+
+static bool infer_decode(const struct op_shape *in, const union graft_params *p,
+                         struct op_shape *out, struct error *e)
+{
+    int64_t scales;
+    if (!need(in[0].shape.rank == 1 && in[0].dtype == GRAFT_DTYPE_U8 && in[1].shape.rank == 1,
+              "decode takes codes u8 [n] and their scales", e) ||
+        !codes_fit(in[0].shape.dim[0], &in[2], p, &scales, e))
+        return false;
+    if (in[1].shape.dim[0] != scales) return unfit(in[0].shape, in[1].shape, e);
+    *out = f32(in[0].shape, GRAFT_ROWS_FIXED);
+    return true;
+}
+
 static bool infer_assign(const struct op_shape *in, const union graft_params *p,
                          struct op_shape *out, struct error *e)
 {
     (void)p;
     if (!same_shape(in[0].shape, in[1].shape)) return unfit(in[0].shape, in[1].shape, e);
+    if (!need(in[0].dtype == in[1].dtype, "a stored value takes values of its own type", e))
+        return false;
     *out = in[0];
     return true;
 }
@@ -296,43 +467,59 @@ static bool infer_write_rows(const struct op_shape *in, const union graft_params
 }
 
 static const struct op_info table[] = {
-    {GRAFT_OP_ADD, "add", 2, 2, 1, 3, false, infer_binary},
-    {GRAFT_OP_SUB, "sub", 2, 2, 1, 3, false, infer_binary},
-    {GRAFT_OP_MUL, "mul", 2, 2, 1, 3, false, infer_binary},
-    {GRAFT_OP_DIV, "div", 2, 2, 1, 3, false, infer_binary},
-    {GRAFT_OP_AFFINE, "affine", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_SQRT, "sqrt", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_EXP, "exp", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_EXPM1, "expm1", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_TANH, "tanh", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_SIGMOID, "sigmoid", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_SILU, "silu", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_FINITE, "finite", 1, 1, 1, 1, false, infer_same},
-    {GRAFT_OP_MINIMUM, "minimum", 2, 2, 1, 3, false, infer_binary},
-    {GRAFT_OP_SUM, "sum", 1, 1, 1, 0, false, infer_sum},
-    {GRAFT_OP_BROADCAST, "broadcast", 1, 1, 1, 0, false, infer_broadcast},
-    {GRAFT_OP_RESHAPE, "reshape", 1, 1, 1, 0, false, infer_reshape},
-    {GRAFT_OP_MATMUL, "matmul", 2, 2, 1, 0, false, infer_matmul},
-    {GRAFT_OP_EMBEDDING, "embedding", 2, 2, 1, 0, false, infer_embedding},
-    {GRAFT_OP_GATHER_ROWS, "gather_rows", 2, 2, 1, 0, false, infer_gather},
-    {GRAFT_OP_SCATTER_ROWS, "scatter_rows", 2, 2, 1, 0, false, infer_scatter},
-    {GRAFT_OP_RMS_NORM, "rms_norm", 2, 2, 1, 1, false, infer_norm},
-    {GRAFT_OP_RMS_NORM_BACKWARD, "rms_norm_backward", 3, 3, 1, 1, false, infer_same},
-    {GRAFT_OP_ROPE_TABLE, "rope_table", 2, 2, 1, 0, false, infer_rope_table},
-    {GRAFT_OP_ROPE, "rope", 2, 2, 1, 1, false, infer_rope},
-    {GRAFT_OP_SWIGLU, "swiglu", 2, 2, 1, 3, false, infer_swiglu},
-    {GRAFT_OP_SWIGLU_BACKWARD, "swiglu_backward", 3, 3, 2, 0, false, infer_swiglu_backward},
-    {GRAFT_OP_ATTENTION, "attention", 5, 5, 2, 0, false, infer_attention},
-    {GRAFT_OP_ATTENTION_BACKWARD, "attention_backward", 8, 8, 3, 0, false,
+    {GRAFT_OP_ADD, "add", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_SUB, "sub", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_MUL, "mul", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_DIV, "div", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_AFFINE, "affine", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_SQRT, "sqrt", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_EXP, "exp", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_EXPM1, "expm1", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_TANH, "tanh", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_SIGMOID, "sigmoid", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_SILU, "silu", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_FINITE, "finite", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_MINIMUM, "minimum", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_MAXIMUM, "maximum", 2, 2, 0, 1, 3, false, infer_binary},
+    {GRAFT_OP_ABS, "abs", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_SIGN, "sign", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_RELU, "relu", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_GELU, "gelu", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_GELU_TANH, "gelu_tanh", 1, 1, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_SUM, "sum", 1, 1, 0, 1, 0, false, infer_sum},
+    {GRAFT_OP_BROADCAST, "broadcast", 1, 1, 0, 1, 0, false, infer_broadcast},
+    {GRAFT_OP_RESHAPE, "reshape", 1, 1, 0, 1, 0, false, infer_reshape},
+    {GRAFT_OP_SLICE, "slice", 1, 1, 0, 1, 0, false, infer_slice},
+    {GRAFT_OP_PLACE, "place", 1, 1, 0, 1, 0, false, infer_place},
+    {GRAFT_OP_PERMUTE, "permute", 1, 1, 0, 1, 0, false, infer_permute},
+    {GRAFT_OP_SKEW, "skew", 1, 1, 0, 1, 0, false, infer_skew},
+    {GRAFT_OP_SKEW_BACKWARD, "skew_backward", 1, 1, 0, 1, 0, false, infer_skew_backward},
+    {GRAFT_OP_MATMUL, "matmul", 2, 2, 0, 1, 0, false, infer_matmul},
+    {GRAFT_OP_DEQUANTIZE, "dequantize", 1, 1, 0, 1, 0, false, infer_dequantize},
+    {GRAFT_OP_EMBEDDING, "embedding", 2, 2, 0, 1, 0, false, infer_embedding},
+    {GRAFT_OP_EMBEDDING_BACKWARD, "embedding_backward", 2, 2, 0, 1, 0, false,
+     infer_embedding_backward},
+    {GRAFT_OP_GATHER_ROWS, "gather_rows", 2, 2, 0, 1, 0, false, infer_gather},
+    {GRAFT_OP_SCATTER_ROWS, "scatter_rows", 2, 2, 0, 1, 0, false, infer_scatter},
+    {GRAFT_OP_RMS_NORM, "rms_norm", 2, 2, 0, 1, 1, false, infer_norm},
+    {GRAFT_OP_RMS_NORM_BACKWARD, "rms_norm_backward", 3, 3, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_ROPE_TABLE, "rope_table", 2, 2, 0, 1, 0, false, infer_rope_table},
+    {GRAFT_OP_ROPE, "rope", 2, 2, 0, 1, 1, false, infer_rope},
+    {GRAFT_OP_SWIGLU, "swiglu", 2, 2, 0, 1, 3, false, infer_swiglu},
+    {GRAFT_OP_SWIGLU_BACKWARD, "swiglu_backward", 3, 3, 0, 2, 0, false, infer_swiglu_backward},
+    {GRAFT_OP_ATTENTION, "attention", 5, 7, 0x7E, 2, 0, false, infer_attention},
+    {GRAFT_OP_ATTENTION_BACKWARD, "attention_backward", 8, 10, 0x31E, 5, 0, false,
      infer_attention_backward},
-    {GRAFT_OP_CROSS_ENTROPY, "cross_entropy", 2, 2, 2, 0, false, infer_cross_entropy},
-    {GRAFT_OP_CROSS_ENTROPY_BACKWARD, "cross_entropy_backward", 3, 3, 1, 1, false, infer_same},
-    {GRAFT_OP_HEAD_LOSS, "head_loss", 3, 3, 3, 0, false, infer_head_loss},
-    {GRAFT_OP_DROPOUT, "dropout", 4, 4, 1, 1, false, infer_dropout},
-    {GRAFT_OP_ASSIGN, "assign", 2, 3, 1, 0, true, infer_assign},
-    {GRAFT_OP_ACCUMULATE, "accumulate", 2, 2, 1, 0, true, infer_assign},
-    {GRAFT_OP_WRITE_ROWS, "write_rows", 3, 3, 1, 0, true, infer_write_rows},
-    {GRAFT_OP_DETACH, "detach", 1, 1, 1, 1, false, infer_same},
+    {GRAFT_OP_CROSS_ENTROPY, "cross_entropy", 2, 2, 0, 2, 0, false, infer_cross_entropy},
+    {GRAFT_OP_CROSS_ENTROPY_BACKWARD, "cross_entropy_backward", 3, 3, 0, 1, 1, false, infer_same},
+    {GRAFT_OP_HEAD_LOSS, "head_loss", 3, 3, 0, 3, 0, false, infer_head_loss},
+    {GRAFT_OP_DROPOUT, "dropout", 4, 4, 0, 1, 1, false, infer_dropout},
+    {GRAFT_OP_ENCODE, "encode", 2, 2, 0, 2, 0, false, infer_encode},
+    {GRAFT_OP_DECODE, "decode", 3, 3, 0, 1, 0, false, infer_decode},
+    {GRAFT_OP_ASSIGN, "assign", 2, 3, 1 << 2, 1, 0, true, infer_assign},
+    {GRAFT_OP_ACCUMULATE, "accumulate", 2, 2, 0, 1, 0, true, infer_assign},
+    {GRAFT_OP_WRITE_ROWS, "write_rows", 3, 3, 0, 1, 0, true, infer_write_rows},
+    {GRAFT_OP_DETACH, "detach", 1, 1, 0, 1, 1, false, infer_same},
 };
 
 const struct op_info *op_info(int32_t op)

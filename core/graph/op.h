@@ -9,18 +9,21 @@
 #include "graph/graph.h"
 
 struct op_shape {
-    struct graft_shape shape;
+    struct graft_shape shape; /* rank 0: an absent value */
     int32_t dtype, rows;
 };
 
-/* Writes the outputs' shapes; false with a text ("[4, 8] and [4, 9] do not fit"). */
+/* Writes the outputs' shapes into zeros, which it leaves for outputs that these inputs have not;
+ * false with a text ("[4, 8] and [4, 9] do not fit"). */
 typedef bool op_infer(const struct op_shape *in, const union graft_params *params,
                       struct op_shape *out, struct error *e);
 
 struct op_info {
     int32_t op;
     const char *name;
-    uint32_t inputs_min, inputs_max, outputs;
+    uint32_t inputs_min, inputs_max;
+    uint32_t optional; /* bit i: input i may be absent */
+    uint32_t outputs;
     uint32_t in_place; /* bit i: output 0 may lie in input i's memory if shapes are equal */
     bool writes;       /* changes stored values: never pruned */
     op_infer *infer;

@@ -16,8 +16,10 @@ static void mark(bool *used, graft_value v)
 static bool node_used(const struct graph *g, const struct graph_node *n, const bool *used)
 {
     if (op_info(n->op)->writes) return true;
-    for (uint32_t i = 0; i < n->output_count; i++)
+    for (uint32_t i = 0; i < n->output_count; i++) {
+        if (n->output[i].id == 0) continue;
         if (used[n->output[i].id - 1] || g->values[n->output[i].id - 1].kept) return true;
+    }
     return false;
 }
 
@@ -26,7 +28,8 @@ static void renumber(struct graph *g)
 {
     for (size_t i = 0; i < g->node_count; i++)
         for (uint32_t o = 0; o < g->nodes[i].output_count; o++)
-            g->values[g->nodes[i].output[o].id - 1].node = (uint32_t)i;
+            if (g->nodes[i].output[o].id != 0)
+                g->values[g->nodes[i].output[o].id - 1].node = (uint32_t)i;
 }
 
 void graph_prune(struct graph *g)
@@ -45,7 +48,7 @@ void graph_prune(struct graph *g)
         g->nodes[--kept] = *n;
     }
     g->node_count -= kept;
-    memmove(g->nodes, g->nodes + kept, g->node_count * sizeof *g->nodes);
+    if (g->node_count != 0) memmove(g->nodes, g->nodes + kept, g->node_count * sizeof *g->nodes);
     renumber(g);
     mem_free(used);
 }
@@ -90,6 +93,7 @@ static graft_value recomputed(struct recompute *r, graft_value v)
     n.backward = true;
     for (uint32_t i = 0; i < n.input_count; i++) n.input[i] = recomputed(r, n.input[i]);
     for (uint32_t i = 0; i < n.output_count; i++) {
+        if (n.output[i].id == 0) continue;
         if (!array_reserve(&g->values, &g->value_capacity, g->value_count + 1, sizeof *g->values)) {
             graph_fail(g, GRAFT_E_MEMORY, "not enough memory to recompute");
             return v;

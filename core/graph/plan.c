@@ -54,6 +54,11 @@ static void order_nodes(struct planner *p)
         }
 }
 
+static uint64_t aligned_bytes(const struct graph_value *v)
+{
+    return (dtype_bytes(v->dtype, v->shape) + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT * PLAN_ALIGNMENT;
+}
+
 static void init_pieces(struct planner *p)
 {
     for (uint32_t i = 0; i < p->value_count; i++) {
@@ -61,8 +66,7 @@ static void init_pieces(struct planner *p)
         struct piece *piece = &p->pieces[i];
         piece->parent = i;
         piece->first = UINT32_MAX;
-        piece->bytes = (dtype_bytes(v->dtype, v->shape) + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT *
-                       PLAN_ALIGNMENT;
+        piece->bytes = aligned_bytes(v);
         piece->placed_here = v->stored == NULL && !v->is_constant && v->node != UINT32_MAX;
         piece->pinned = v->kept;
     }
@@ -97,7 +101,8 @@ static void find_lifetimes(struct planner *p)
         if (is_view(n->op)) continue;
         for (uint32_t k = 0; k < n->input_count; k++)
             if (n->input[k].id != 0) touch(p, n->input[k], i, n->backward);
-        for (uint32_t k = 0; k < n->output_count; k++) touch(p, n->output[k], i, n->backward);
+        for (uint32_t k = 0; k < n->output_count; k++)
+            if (n->output[k].id != 0) touch(p, n->output[k], i, n->backward);
     }
     for (size_t i = 0; i < p->value_count; i++)
         if (p->pieces[i].pinned) p->pieces[i].last = (uint32_t)p->node_count;
@@ -228,9 +233,13 @@ static void emit_values(struct planner *p, struct plan *plan)
                                           : PLACE_TRANSIENT;
         out->offset = p->pieces[r].offset;
         if (v->is_constant) {
-            out->offset = plan->constant_count * PLAN_ALIGNMENT;
-            plan->constants[plan->constant_count++ * (PLAN_ALIGNMENT / sizeof(float))] =
-                (float)v->constant;
+            float *numbers = plan->constants + plan->constant_bytes / sizeof(float);
+            out->offset = plan->constant_bytes;
+            if (v->table != NULL)
+                memcpy(numbers, v->table, (size_t)v->shape.dim[0] * sizeof *numbers);
+            else
+                *numbers = (float)v->constant;
+            plan->constant_bytes += p->pieces[i].bytes;
         }
     }
     for (uint32_t i = 0; i < p->value_count; i++) { /* views of constants */
@@ -238,6 +247,16 @@ static void emit_values(struct planner *p, struct plan *plan)
         if (plan->values[i].place == PLACE_CONSTANT)
             plan->values[i].offset = plan->values[r].offset;
     }
+}
+
+static uint64_t constant_bytes(const struct graph *graph)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < graph_value_count(graph); i++) {
+        const struct graph_value *v = graph_value(graph, (graft_value){i + 1});
+        if (v->is_constant) bytes += aligned_bytes(v);
+    }
+    return bytes;
 }
 
 enum graft_status plan_create(struct graph *graph, struct plan **out, struct error *e)
@@ -257,7 +276,7 @@ enum graft_status plan_create(struct graph *graph, struct plan **out, struct err
         plan->value_count = values;
         plan->values = mem_zalloc(values, sizeof *plan->values);
         plan->nodes = mem_zalloc(nodes, sizeof *plan->nodes);
-        plan->constants = mem_zalloc(values, PLAN_ALIGNMENT);
+        plan->constants = mem_zalloc(1, constant_bytes(graph));
     }
     if (p.order == NULL || p.pieces == NULL || lists == NULL || plan == NULL ||
         plan->values == NULL || plan->nodes == NULL || plan->constants == NULL) {

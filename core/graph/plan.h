@@ -41,4 +41,7 @@ GRAFT_MUST_USE enum graft_status program_run(struct program *program,
 GRAFT_MUST_USE enum graft_status program_read(struct program *program, graft_value v, void *to,
                                               uint64_t bytes, struct error *e);
 
+/* Where a kept value lies; for readers of a backend's own numbers. */
+struct graft_buffer *program_buffer(const struct program *program, graft_value v, uint64_t *offset);
+
 #endif

@@ -23,8 +23,8 @@ struct plan {
     size_t value_count;
     struct graft_node *nodes; /* tensor numbers are value numbers */
     size_t node_count;
-    float *constants; /* each 64 bytes apart */
-    size_t constant_count;
+    float *constants; /* each begins at a multiple of 64 bytes */
+    uint64_t constant_bytes;
     struct plan_memory memory;
 };
 

@@ -110,7 +110,7 @@ static enum graft_status compile(const struct plan *plan, struct program *progra
 static enum graft_status upload_constants(const struct plan *plan, struct program *program,
                                           struct error *e)
 {
-    uint64_t bytes = (uint64_t)plan->constant_count * PLAN_ALIGNMENT;
+    uint64_t bytes = plan->constant_bytes;
     if (bytes == 0) return GRAFT_OK;
     const struct backend *b = &program->backend;
     int32_t status = b->api->buffer_create(b->device, bytes, &program->constants);
@@ -168,14 +168,20 @@ enum graft_status program_run(struct program *program, const int64_t live[GRAFT_
     return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
 }
 
+struct graft_buffer *program_buffer(const struct program *program, graft_value v, uint64_t *offset)
+{
+    const struct placed_value *value = &program->values[v.id - 1];
+    *offset = value->place == PLACE_STORED ? value->stored->offset : value->offset;
+    return value->place == PLACE_STORED     ? value->stored->buffer
+           : value->place == PLACE_CONSTANT ? program->constants
+                                            : program->transient;
+}
+
 enum graft_status program_read(struct program *program, graft_value v, void *to, uint64_t bytes,
                                struct error *e)
 {
-    const struct placed_value *value = &program->values[v.id - 1];
-    struct graft_buffer *buffer = value->place == PLACE_STORED     ? value->stored->buffer
-                                  : value->place == PLACE_CONSTANT ? program->constants
-                                                                   : program->transient;
-    uint64_t offset = value->place == PLACE_STORED ? value->stored->offset : value->offset;
+    uint64_t offset;
+    struct graft_buffer *buffer = program_buffer(program, v, &offset);
     int32_t status = program->backend.api->buffer_read(buffer, offset, to, bytes);
     return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
 }

@@ -25,7 +25,7 @@ enum { ALIGNMENT = 64 };
 
 const char *store_class_name(enum store_class kind)
 {
-    static const char *const names[STORE_CLASSES] = {"base",  "adapter", "gradients",
+    static const char *const names[STORE_CLASSES] = {"base",  "adapter", "frozen", "gradients",
                                                      "state", "cache",   "inputs"};
     return names[kind];
 }

@@ -21,6 +21,7 @@ struct backend {
 enum store_class {
     STORE_BASE,     /* frozen weights, each in a buffer of its own */
     STORE_ADAPTER,  /* parameters */
+    STORE_FROZEN,   /* an adapter's numbers that are not trained */
     STORE_GRADIENT, /* sums over a step, laid out as the parameters */
     STORE_STATE,    /* the optimizer's */
     STORE_CACHE,    /* keys and values of generation */

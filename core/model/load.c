@@ -18,7 +18,7 @@ struct linear_info {
     enum dim out, in;
 };
 
-static const struct linear_info linears[SITE_COUNT] = {
+static const struct linear_info linears[SITE_LINEARS] = {
     [SITE_Q] = {"self_attn.q_proj", "attn_q", DIM_QUERY, DIM_HIDDEN},
     [SITE_K] = {"self_attn.k_proj", "attn_k", DIM_KEY, DIM_HIDDEN},
     [SITE_V] = {"self_attn.v_proj", "attn_v", DIM_KEY, DIM_HIDDEN},
@@ -155,20 +155,47 @@ static bool load_norm(struct loader *l, int64_t layer, enum norm_slot slot)
     return l->model->layer[layer].norm[slot] != NULL;
 }
 
+/* Names a site; false when memory ran out. */
+static bool begin_site(struct loader *l, struct model_site *site, enum graft_site_kind kind,
+                       int64_t layer, const char *name)
+{
+    site->kind = kind;
+    site->layer = (int32_t)layer;
+    site->in_features = site->out_features = l->model->config.hidden;
+    site->name =
+        layer < 0 ? arena_strdup(&l->model->arena, name)
+                  : arena_format(&l->model->arena, "model.layers.%lld.%s", (long long)layer, name);
+    if (site->name == NULL) error_memory(l->e, name, NAME_SIZE);
+    return site->name != NULL;
+}
+
+/* Attention, blocks and norms: places without a weight of their own, but for the norms. */
+static bool add_inner_sites(struct loader *l, int64_t layer, struct model_site *site)
+{
+    const struct layer *loaded = &l->model->layer[layer];
+    struct model_site *norm = &site[SITE_ATTENTION_NORM], *mlp_norm = &site[SITE_MLP_NORM];
+    if (!begin_site(l, &site[SITE_ATTENTION], GRAFT_SITE_ATTENTION, layer, "self_attn") ||
+        !begin_site(l, &site[SITE_ATTENTION_BLOCK], GRAFT_SITE_BLOCK, layer, "self_attn") ||
+        !begin_site(l, &site[SITE_MLP_BLOCK], GRAFT_SITE_BLOCK, layer, "mlp") ||
+        !begin_site(l, norm, GRAFT_SITE_NORM, layer, norms[NORM_ATTENTION].hf) ||
+        !begin_site(l, mlp_norm, GRAFT_SITE_NORM, layer, norms[NORM_MLP].hf))
+        return false;
+    site[SITE_ATTENTION].sibling = &site[SITE_Q];
+    site[SITE_ATTENTION_BLOCK].part = GRAFT_BLOCK_ATTENTION;
+    site[SITE_MLP_BLOCK].part = GRAFT_BLOCK_MLP;
+    norm->weight = loaded->norm[NORM_ATTENTION];
+    mlp_norm->weight = loaded->norm[NORM_MLP];
+    norm->eps = mlp_norm->eps = l->model->config.norm_eps;
+    return true;
+}
+
 static bool load_linear(struct loader *l, int64_t layer, enum site_slot slot,
                         struct model_site *site)
 {
     const struct model_config *c = &l->model->config;
     const struct linear_info *info = &linears[slot];
     struct wanted want = {.quantize = true};
-    char name[NAME_SIZE];
-    snprintf(name, sizeof name, "model.layers.%lld.%s", (long long)layer, info->hf);
-    site->name = arena_strdup(&l->model->arena, name);
-    if (site->name == NULL) {
-        error_memory(l->e, name, sizeof name);
-        return false;
-    }
-    site->layer = (int32_t)layer;
+    if (!begin_site(l, site, GRAFT_SITE_LINEAR, layer, info->hf)) return false;
     site->in_features = dim_size(c, info->in);
     site->out_features = dim_size(c, info->out);
     if (l->gguf && l->model->family->gguf_turned && (slot == SITE_Q || slot == SITE_K))
@@ -192,8 +219,9 @@ static bool load_layers(struct loader *l)
         m->layer[i].site = site;
         for (int slot = 0; slot < NORM_COUNT; slot++)
             if (!load_norm(l, i, (enum norm_slot)slot)) return false;
-        for (int slot = 0; slot < SITE_COUNT; slot++)
+        for (int slot = 0; slot < SITE_LINEARS; slot++)
             if (!load_linear(l, i, (enum site_slot)slot, &site[slot])) return false;
+        if (!add_inner_sites(l, i, site)) return false;
     }
     return true;
 }
@@ -203,14 +231,12 @@ static bool load_layers(struct loader *l)
 static bool load_head(struct loader *l)
 {
     struct model *m = l->model;
-    struct model_site *head = &m->site[m->site_count - 1];
+    struct model_site *head = model_outer(m, SITE_HEAD);
     struct wanted want = {.name = "lm_head.weight",
                           .file_name = "output.weight",
                           .shape = graft_shape2(m->config.vocab, m->config.hidden)};
-    *head = (struct model_site){.name = "lm_head",
-                                .layer = -1,
-                                .in_features = m->config.hidden,
-                                .out_features = m->config.vocab};
+    if (!begin_site(l, head, GRAFT_SITE_LINEAR, -1, "lm_head")) return false;
+    head->out_features = m->config.vocab;
     /* Files without a head are tied, whatever the flag says: llama.cpp and graft agree there. */
     if (!m->config.tied && weights_find(m->weights, want.name) == NULL && !l->gguf) {
         log_info("%s has no lm_head.weight: the embedding table is the head",
@@ -230,10 +256,17 @@ static bool load_around(struct loader *l)
     struct wanted norm = {.name = "model.norm.weight",
                           .file_name = "output_norm.weight",
                           .shape = graft_shape1(m->config.hidden)};
-    m->embedding = load(l, &table);
+    struct model_site *embedding = model_outer(m, SITE_EMBEDDING);
+    struct model_site *last = model_outer(m, SITE_LAST_NORM);
+    if (!begin_site(l, embedding, GRAFT_SITE_EMBEDDING, -1, "model.embed_tokens") ||
+        !begin_site(l, last, GRAFT_SITE_NORM, -1, "model.norm"))
+        return false;
+    embedding->in_features = m->config.vocab;
+    embedding->weight = m->embedding = load(l, &table);
     if (m->embedding == NULL) return false;
-    m->final_norm = load(l, &norm);
-    return m->final_norm != NULL;
+    last->eps = m->config.norm_eps;
+    last->weight = load(l, &norm);
+    return last->weight != NULL;
 }
 
 static bool add_frequencies(struct loader *l)
@@ -290,7 +323,7 @@ enum graft_status model_load(struct model *m, struct store *store, bool nf4, str
     size_t layers = (size_t)m->config.layers;
     struct error first = {0};
     struct loader l = {m, store, weights_kind(m->weights) == WEIGHTS_GGUF, nf4, &first};
-    m->site_count = layers * SITE_COUNT + 1;
+    m->site_count = layers * SITE_COUNT + SITE_OUTER;
     m->site = arena_alloc(&m->arena, m->site_count, sizeof *m->site);
     m->layer = arena_alloc(&m->arena, layers, sizeof *m->layer);
     if (m->site == NULL || m->layer == NULL)

@@ -165,6 +165,11 @@ const struct model_site *model_sites(const struct model *model, size_t *count)
     return model->site;
 }
 
+const char *model_class(const struct model *model)
+{
+    return model->family->architecture;
+}
+
 const char *model_title(const struct model *model)
 {
     return model->title;

@@ -11,6 +11,8 @@
 #include "file/weights.h"
 #include "graph/graph.h"
 
+#include <graft/site.h>
+
 /* ROPE_FACTORS: a table in the file (GGUF's rope_freqs.weight, made from llama3's scaling). */
 enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_FACTORS };
 
@@ -36,14 +38,18 @@ struct model_config {
     const uint8_t *slides; /* [layers], 1: the window holds there; NULL when window is 0 */
 };
 
-/* A linear layer that adapters may wrap. Names as in the Hugging Face checkpoint, whatever the
- * file: "model.layers.3.self_attn.q_proj". */
+/* A named place that adapters may wrap. Names as in the Hugging Face checkpoint, whatever the file:
+ * "model.layers.3.self_attn.q_proj". Which members are set depends on the kind. */
 struct model_site {
     const char *name;
-    int32_t layer; /* -1: lm_head */
-    int64_t in_features, out_features;
-    const struct stored *weight; /* [out, in], any type */
-    const struct stored *bias;   /* [out] f32, or NULL */
+    enum graft_site_kind kind;
+    int32_t layer;                     /* -1: outside the blocks */
+    int64_t in_features, out_features; /* LINEAR; NORM, BLOCK, ATTENTION: hidden; EMBEDDING: V, C */
+    const struct stored *weight; /* LINEAR [out, in] any type; NORM [C] f32; EMBEDDING [V, C] */
+    const struct stored *bias;   /* LINEAR: [out] f32, or NULL */
+    double eps;                  /* NORM */
+    const struct model_site *sibling; /* ATTENTION: its q_proj; k_proj, v_proj, o_proj follow */
+    int32_t part;                     /* BLOCK: enum graft_block_part */
 };
 
 struct model;
@@ -67,9 +73,11 @@ void model_close(struct model *model); /* frees the buffers of the weights; NULL
 
 const struct model_config *model_config(const struct model *model);
 struct weights *model_weights(const struct model *model); /* for the tokenizer */
-const struct model_site *model_sites(const struct model *model, size_t *count); /* lm_head last */
+/* Of every kind; the embedding, the last norm and lm_head stand at the end, in this order. */
+const struct model_site *model_sites(const struct model *model, size_t *count);
 /* "SmolLM2 135M, llama, 30 layers, Q4_1" for messages and reports; parameters of the base. */
 const char *model_title(const struct model *model);
+const char *model_class(const struct model *model); /* transformers': "LlamaForCausalLM" */
 int64_t model_parameters(const struct model *model);
 uint64_t model_bytes(const struct model *model); /* of all weights on the device */
 
@@ -81,11 +89,32 @@ struct model_inputs {
     graft_value cache_rows;  /* i32 [T]: where new keys go; only with caches */
 };
 
-/* Wraps sites; `linear` NULL: bare. It may call model_linear for what stands below. */
+/* The graph of one program while it is built: what the base of a site needs. */
+struct model_scope;
+struct graph *model_scope_graph(const struct model_scope *scope);
+
+/* Queries and keys after RoPE, values: [T, heads * D], [T, G * D], [T, G * D]. */
+struct model_heads {
+    graft_value q, k, v;
+};
+
+/* Wraps sites; NULL members leave their kind bare. Each may call the base below for what stands
+ * there without it. */
 struct model_wrap {
     void *context;
     graft_value (*linear)(void *context, struct graph *graph, const struct model_site *site,
                           graft_value x);
+    graft_value (*norm)(void *context, struct graph *graph, const struct model_site *site,
+                        graft_value x);
+    /* x: the looked-up rows [T, C] */
+    graft_value (*embedding)(void *context, struct graph *graph, const struct model_site *site,
+                             graft_value ids, graft_value x);
+    /* gives [T, heads * D], before o_proj */
+    graft_value (*attention)(void *context, const struct model_scope *scope,
+                             const struct model_site *site, const struct model_heads *heads);
+    /* gives the new stream */
+    graft_value (*block)(void *context, struct graph *graph, const struct model_site *site,
+                         graft_value stream, graft_value normed, graft_value branch);
 };
 
 /* Keys and values of one layer for generation, [slots, kv_heads * head_size] f32, STORE_CACHE. */
@@ -95,6 +124,12 @@ struct model_cache {
 
 /* The frozen layer: x W^T (+ bias). */
 graft_value model_linear(struct graph *graph, const struct model_site *site, graft_value x);
+/* x normed and multiplied by w [C]; the site's own weight where w is 0. */
+graft_value model_norm(struct graph *graph, const struct model_site *site, graft_value x,
+                       graft_value w);
+/* Attention with the program's own masks and caches; pk, pv [P, G * D]: a prefix, or 0. */
+graft_value model_attention(const struct model_scope *scope, const struct model_site *site,
+                            const struct model_heads *heads, graft_value pk, graft_value pv);
 /* Tokens to the normed output of the last block [T, hidden]. caches: one per layer, or NULL for
  * packed documents (training). Blocks are numbered for recomputing. */
 graft_value model_hidden(const struct model *model, struct graph *graph,

@@ -55,7 +55,25 @@ void rope_frequencies(const struct model_config *config, float *out /* [rotary /
 
 /* ---- an open model ---- */
 
-enum site_slot { SITE_Q, SITE_K, SITE_V, SITE_O, SITE_GATE, SITE_UP, SITE_DOWN, SITE_COUNT };
+/* The sites of a layer: linear ones first. */
+enum site_slot {
+    SITE_Q,
+    SITE_K,
+    SITE_V,
+    SITE_O,
+    SITE_GATE,
+    SITE_UP,
+    SITE_DOWN,
+    SITE_LINEARS,
+    SITE_ATTENTION = SITE_LINEARS,
+    SITE_ATTENTION_BLOCK,
+    SITE_MLP_BLOCK,
+    SITE_ATTENTION_NORM,
+    SITE_MLP_NORM,
+    SITE_COUNT
+};
+/* The sites outside the layers, at the end of the list. */
+enum outer_slot { SITE_EMBEDDING, SITE_LAST_NORM, SITE_HEAD, SITE_OUTER };
 enum norm_slot { NORM_ATTENTION, NORM_MLP, NORM_Q, NORM_K, NORM_COUNT };
 
 struct layer {
@@ -76,6 +94,18 @@ enum { NF4_BLOCK = 64 }; /* bitsandbytes' default, with double quantization */
 /* What an NF4 weight of so many numbers will take. */
 uint64_t upload_nf4_bytes(int64_t count);
 
+/* upload.c: what the device gets. `owned` is freed by the caller, also after a failure. */
+struct upload_content {
+    const void *data;
+    uint64_t bytes;
+    void *owned;
+};
+GRAFT_MUST_USE enum graft_status upload_make(const struct weight *weight,
+                                             struct upload_content *content, struct error *e);
+/* Rows of GGUF's adjacent pairs to Hugging Face's halves, or back. */
+void upload_move_rows(const void *from, void *to, size_t rows, size_t row_bytes, size_t heads,
+                      bool to_halves);
+
 struct model {
     struct model_config config;
     const struct family *family;
@@ -84,13 +114,18 @@ struct model {
     struct weight *weight;
     size_t weight_count, weight_capacity;
     struct layer *layer;
-    struct model_site *site; /* layers * SITE_COUNT, then lm_head */
+    struct model_site *site; /* layers * SITE_COUNT, then SITE_OUTER */
     size_t site_count;
-    const struct stored *embedding, *final_norm, *frequencies;
+    const struct stored *embedding, *frequencies;
     const char *title;
     struct backend backend; /* once uploaded */
     bool uploaded;
 };
+
+static inline struct model_site *model_outer(const struct model *m, enum outer_slot slot)
+{
+    return &m->site[m->site_count - SITE_OUTER + slot];
+}
 
 /* Finds every tensor that the config asks for and registers it (load.c). */
 GRAFT_MUST_USE enum graft_status model_load(struct model *model, struct store *store, bool nf4,

@@ -50,37 +50,36 @@ static void to_f32(const struct tensor_view *view, float *out)
         out[i] = view->dtype == GRAFT_DTYPE_F16 ? f16_to_f32(bits[i]) : bf16_to_f32(bits[i]);
 }
 
-/* Row 2j + t of each head of D rows becomes row t * D/2 + j: adjacent pairs to halves. */
-static void move_rows(const unsigned char *from, unsigned char *to, size_t rows, size_t row_bytes,
-                      size_t heads)
+/* Row 2j + t of each head of D rows and row t * D/2 + j are the same one: adjacent pairs, halves.
+ */
+void upload_move_rows(const void *source, void *target, size_t rows, size_t row_bytes, size_t heads,
+                      bool to_halves)
 {
+    const unsigned char *from = source;
+    unsigned char *to = target;
     size_t head = rows / heads, half = head / 2;
     for (size_t h = 0; h < heads; h++)
         for (size_t j = 0; j < half; j++)
-            for (size_t t = 0; t < 2; t++)
-                memcpy(to + (h * head + t * half + j) * row_bytes,
-                       from + (h * head + 2 * j + t) * row_bytes, row_bytes);
+            for (size_t t = 0; t < 2; t++) {
+                size_t pair = h * head + 2 * j + t, halves = h * head + t * half + j;
+                memcpy(to + (to_halves ? halves : pair) * row_bytes,
+                       from + (to_halves ? pair : halves) * row_bytes, row_bytes);
+            }
 }
 
-/* What the device gets. `owned` is freed after the upload. */
-struct content {
-    const void *data;
-    uint64_t bytes;
-    void *owned;
-};
-
-static enum graft_status moved(const struct weight *w, struct content *c, struct error *e)
+static enum graft_status moved(const struct weight *w, struct upload_content *c, struct error *e)
 {
     size_t rows = (size_t)w->view->shape.dim[0];
     void *to = mem_alloc((size_t)c->bytes);
     if (to == NULL) return error_memory(e, w->stored->name, (size_t)c->bytes);
-    move_rows(c->data, to, rows, (size_t)c->bytes / rows, (size_t)w->turned_heads);
+    upload_move_rows(c->data, to, rows, (size_t)c->bytes / rows, (size_t)w->turned_heads, true);
     mem_free(c->owned);
     c->data = c->owned = to;
     return GRAFT_OK;
 }
 
-static enum graft_status quantized(const struct weight *w, struct content *c, struct error *e)
+static enum graft_status quantized(const struct weight *w, struct upload_content *c,
+                                   struct error *e)
 {
     struct tensor_view view = *w->view;
     struct graft_nf4 *buffer = NULL;
@@ -93,7 +92,7 @@ static enum graft_status quantized(const struct weight *w, struct content *c, st
     return GRAFT_OK;
 }
 
-static enum graft_status widened(const struct weight *w, struct content *c, struct error *e)
+static enum graft_status widened(const struct weight *w, struct upload_content *c, struct error *e)
 {
     float *out = mem_zalloc((size_t)w->view->shape.dim[0], sizeof *out);
     if (out == NULL) return error_memory(e, w->stored->name, (size_t)w->stored->bytes);
@@ -103,14 +102,14 @@ static enum graft_status widened(const struct weight *w, struct content *c, stru
     return GRAFT_OK;
 }
 
-static enum graft_status make_content(const struct weight *w, struct content *c, struct error *e)
+enum graft_status upload_make(const struct weight *w, struct upload_content *c, struct error *e)
 {
     enum graft_status status = GRAFT_OK;
     if (w->view == NULL) {
-        *c = (struct content){.data = w->made, .bytes = w->stored->bytes};
+        *c = (struct upload_content){.data = w->made, .bytes = w->stored->bytes};
         return GRAFT_OK;
     }
-    *c = (struct content){.data = w->view->data, .bytes = w->view->bytes};
+    *c = (struct upload_content){.data = w->view->data, .bytes = w->view->bytes};
     if (w->stored->dtype == GRAFT_DTYPE_F32 && w->view->dtype != GRAFT_DTYPE_F32)
         status = widened(w, c, e);
     if (status == GRAFT_OK && w->turned_heads != 0) status = moved(w, c, e);
@@ -128,7 +127,7 @@ static enum graft_status failed(const struct backend *backend, int32_t status, c
 }
 
 /* A device that has importing but not of this memory says so; then the bytes are copied. */
-static enum graft_status place(const struct weight *w, const struct content *c,
+static enum graft_status place(const struct weight *w, const struct upload_content *c,
                                const struct backend *backend, struct error *e)
 {
     struct stored *s = w->stored;
@@ -149,8 +148,8 @@ enum graft_status model_upload(struct model *model, const struct backend *backen
     model->uploaded = true;
     for (size_t i = 0; i < model->weight_count; i++) {
         const struct weight *w = &model->weight[i];
-        struct content content = {0};
-        enum graft_status status = make_content(w, &content, e);
+        struct upload_content content = {0};
+        enum graft_status status = upload_make(w, &content, e);
         if (status == GRAFT_OK) status = place(w, &content, backend, e);
         mem_free(content.owned);
         if (status != GRAFT_OK) return status;

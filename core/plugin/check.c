@@ -42,8 +42,7 @@ struct kind_rule {
 #member, offsetof(type, member)                                                            \
     }
 
-static const struct kind_rule adapter_rule = {END_OF(struct graft_adapter, linear),
-                                              {FUNCTION(struct graft_adapter, linear)}};
+static const struct kind_rule adapter_rule = {END_OF(struct graft_adapter, reserved), {{NULL, 0}}};
 
 static const struct kind_rule optimizer_rule = {END_OF(struct graft_optimizer, update),
                                                 {FUNCTION(struct graft_optimizer, update)}};
@@ -84,6 +83,7 @@ const char *option_type_name(const struct graft_option *option)
     case GRAFT_OPTION_INT: return "an integer";
     case GRAFT_OPTION_FLOAT: return "a number";
     case GRAFT_OPTION_STRING: return "text";
+    case GRAFT_OPTION_SITES: return "a list of names or a regular expression";
     default: return "one of the choices";
     }
 }
@@ -134,7 +134,8 @@ bool option_fallback(const struct graft_option *option, struct option_value *val
         return parse_int64(text, &value->i) && option_in_bounds(option, (double)value->i);
     case GRAFT_OPTION_FLOAT:
         return parse_double(text, &value->f) && option_in_bounds(option, value->f);
-    case GRAFT_OPTION_STRING: value->s = text; return true;
+    case GRAFT_OPTION_STRING:
+    case GRAFT_OPTION_SITES: value->s = text; return true;
     case GRAFT_OPTION_CHOICE: value->i = option_choice(option, text); return value->i >= 0;
     default: return false;
     }
@@ -226,6 +227,17 @@ static enum graft_status check_texts(const struct graft_plugin *p, const char *p
     return GRAFT_OK;
 }
 
+static enum graft_status check_sites(const struct graft_adapter *a, const char *path,
+                                     struct error *e)
+{
+    if (a->linear != NULL || a->norm != NULL || a->embedding != NULL || a->attention != NULL ||
+        a->block != NULL)
+        return GRAFT_OK;
+    return refuse(e, path,
+                  "functions: found no linear, norm, embedding, attention or block, an adapter "
+                  "acts on at least one kind of site");
+}
+
 static enum graft_status check_functions(const struct graft_plugin *p, const char *path,
                                          struct error *e)
 {
@@ -249,7 +261,7 @@ static enum graft_status check_functions(const struct graft_plugin *p, const cha
             return refuse(e, path, "functions.%s: found NULL, expected a function",
                           rule->required[i].name);
     }
-    return GRAFT_OK;
+    return p->kind == GRAFT_PLUGIN_ADAPTER ? check_sites(p->functions, path, e) : GRAFT_OK;
 }
 
 static enum graft_status check_option_table(const struct graft_plugin *p, const char *path,
@@ -280,6 +292,7 @@ static size_t member_size(int32_t type)
 {
     switch (type) {
     case GRAFT_OPTION_BOOL:
+    case GRAFT_OPTION_SITES:
     case GRAFT_OPTION_CHOICE: return sizeof(int32_t);
     case GRAFT_OPTION_INT: return sizeof(int64_t);
     case GRAFT_OPTION_FLOAT: return sizeof(double);
@@ -300,7 +313,7 @@ static enum graft_status check_member(const struct graft_option *o, const char *
 {
     size_t size = member_size(o->type);
     if (size == 0)
-        return refuse(e, path, "option %s: type: found %d, this graft knows 1 to 5", o->key,
+        return refuse(e, path, "option %s: type: found %d, this graft knows 1 to 6", o->key,
                       (int)o->type);
     if (o->offset % size != 0)
         return refuse(e, path,
@@ -333,6 +346,9 @@ static enum graft_status check_value(const struct graft_option *o, const char *p
                               "a line of text: end the list with NULL",
                               o->key, OPTION_COUNT_LIMIT);
     }
+    if (o->type == GRAFT_OPTION_SITES && o->pattern != NULL)
+        return refuse(e, path, "option %s: pattern: found %s, sites have none: set it to NULL",
+                      o->key, o->pattern);
     if (!isfinite(o->min) || !isfinite(o->max) || o->min > o->max)
         return refuse(e, path, "option %s: min and max: found a range without a number in it",
                       o->key);

@@ -12,7 +12,7 @@
 /* type, default and what is allowed, as short texts */
 static void option_cells(const struct graft_option *o, struct str cells[3])
 {
-    static const char *const types[] = {"?", "bool", "int", "float", "text", "choice"};
+    static const char *const types[] = {"?", "bool", "int", "float", "text", "choice", "sites"};
     char bounds[80];
     for (size_t i = 0; i < 3; i++) str_clear(&cells[i]);
     str_puts(&cells[0], types[o->type]);
@@ -27,6 +27,8 @@ static void option_cells(const struct graft_option *o, struct str cells[3])
             str_printf(&cells[2], "%s%s", i != 0 ? "|" : "", o->choices[i]);
     } else if (o->type == GRAFT_OPTION_BOOL) {
         str_puts(&cells[2], "true|false");
+    } else if (o->type == GRAFT_OPTION_SITES) {
+        str_puts(&cells[2], "[NAME ...] or a pattern");
     } else if (option_bounds(o, bounds)) {
         str_puts(&cells[2], bounds);
     } else {
@@ -100,7 +102,7 @@ void plugin_describe(const struct plugin *plugin, struct str *out)
 
 static json_t *option_json(const struct graft_option *o)
 {
-    static const char *const types[] = {"", "bool", "int", "float", "string", "choice"};
+    static const char *const types[] = {"", "bool", "int", "float", "string", "choice", "sites"};
     json_t *choices = NULL;
     if (o->type == GRAFT_OPTION_CHOICE) {
         choices = json_array();

@@ -13,9 +13,11 @@
 #include <pcre2.h>
 #include <string.h>
 
+/* A regular expression with what the option becomes where it matches. */
 struct pattern {
     size_t option;
     const char *text;
+    bool listed; /* SITES: an item of a list, not an expression */
     struct option_value value;
     pcre2_code *code;
 };
@@ -56,6 +58,7 @@ static void store(const struct graft_option *o, struct option_value value, unsig
     unsigned char *member = filled + o->offset;
     switch (o->type) {
     case GRAFT_OPTION_BOOL:
+    case GRAFT_OPTION_SITES:
     case GRAFT_OPTION_CHOICE: memcpy(member, &small, sizeof small); break;
     case GRAFT_OPTION_INT: memcpy(member, &value.i, sizeof value.i); break;
     case GRAFT_OPTION_FLOAT: memcpy(member, &value.f, sizeof value.f); break;
@@ -70,6 +73,7 @@ static struct option_value fetch(const struct graft_option *o, const unsigned ch
     const unsigned char *member = filled + o->offset;
     switch (o->type) {
     case GRAFT_OPTION_BOOL:
+    case GRAFT_OPTION_SITES:
     case GRAFT_OPTION_CHOICE: memcpy(&small, member, sizeof small); break;
     case GRAFT_OPTION_INT: memcpy(&value.i, member, sizeof value.i); break;
     case GRAFT_OPTION_FLOAT: memcpy(&value.f, member, sizeof value.f); break;
@@ -162,13 +166,14 @@ static enum graft_status read_value(struct reading *r, const struct graft_option
     return GRAFT_OK;
 }
 
+/* `text` is what the user wrote, `expression` what is made of it; NULL: no memory. */
 static enum graft_status compile(struct reading *r, const char *path_key,
-                                 const struct option_input *in, pcre2_code **code)
+                                 const struct option_input *in, const char *text,
+                                 const char *expression, pcre2_code **code)
 {
     int number = 0;
     PCRE2_SIZE at = 0;
     struct option_values *v = r->values;
-    char *expression = arena_format(&v->arena, "(.*\\.)?(%s)$", in->key);
     pcre2_compile_context *context = pcre2_compile_context_create(v->memory);
     if (expression != NULL && context != NULL)
         *code = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED,
@@ -177,13 +182,13 @@ static enum graft_status compile(struct reading *r, const char *path_key,
     if (*code != NULL) return GRAFT_OK;
     if (expression == NULL || context == NULL || number == PCRE2_ERROR_NOMEMORY ||
         number == 121 /* "failed to allocate heap memory" */)
-        return error_memory(r->e, "a pattern", strlen(in->key));
+        return error_memory(r->e, "a pattern", strlen(text));
     char shown[QUOTE_SIZE];
     PCRE2_UCHAR why[128] = "";
     pcre2_get_error_message(number, why, sizeof why);
     const char *place = in->key_place != NULL ? in->key_place : in->place;
     return error_set(r->e, GRAFT_E_INVALID, "%s: %s.%s: %s is not a regular expression: %s", place,
-                     r->request->path, path_key, quote_text(in->key, shown), (const char *)why);
+                     r->request->path, path_key, quote_text(text, shown), (const char *)why);
 }
 
 static enum graft_status read_pattern(struct reading *r, size_t option,
@@ -201,7 +206,8 @@ static enum graft_status read_pattern(struct reading *r, size_t option,
     if ((p.text = arena_strdup(&v->arena, in->key)) == NULL)
         return error_memory(r->e, "a pattern", strlen(in->key));
     if ((status = read_value(r, o, o->pattern, in, &p.value)) != GRAFT_OK ||
-        (status = compile(r, o->pattern, in, &p.code)) != GRAFT_OK)
+        (status = compile(r, o->pattern, in, in->key,
+                          arena_format(&v->arena, "(.*\\.)?(%s)$", in->key), &p.code)) != GRAFT_OK)
         return status;
     v->patterns[v->pattern_count++] = p;
     return GRAFT_OK;
@@ -223,6 +229,65 @@ static enum graft_status read_patterns(struct reading *r, size_t option,
     for (size_t i = 0; status == GRAFT_OK && i < in->count; i++)
         status = read_pattern(r, option, &in->items[i]);
     return status;
+}
+
+/* "(.*\\.)?NAME$" with everything in NAME but letters and digits taken literally. */
+static char *name_expression(struct arena *arena, const char *name)
+{
+    size_t n = strlen(name);
+    char *escaped = arena_alloc(arena, 2 * n + 1, 1), *to = escaped;
+    if (escaped == NULL) return NULL;
+    for (const char *c = name; *c != '\0'; c++) {
+        bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                      (*c >= '0' && *c <= '9') || (*c & 0x80) != 0;
+        if (!letter) *to++ = '\\';
+        *to++ = *c;
+    }
+    return arena_format(arena, "(.*\\.)?%s$", escaped);
+}
+
+static enum graft_status add_sites(struct reading *r, size_t option, const struct option_input *in,
+                                   const char *text, bool listed)
+{
+    struct option_values *v = r->values;
+    const struct graft_option *o = &v->plugin->options[option];
+    struct pattern p = {.option = option, .listed = listed, .value.i = 1};
+    if (!array_reserve(&v->patterns, &v->pattern_capacity, v->pattern_count + 1, sizeof p) ||
+        (p.text = arena_strdup(&v->arena, text)) == NULL)
+        return error_memory(r->e, "sites", strlen(text));
+    char *expression =
+        listed ? name_expression(&v->arena, text) : arena_format(&v->arena, "(%s)$", text);
+    enum graft_status status = compile(r, o->key, in, text, expression, &p.code);
+    if (status == GRAFT_OK) v->patterns[v->pattern_count++] = p;
+    return status;
+}
+
+/* A list of names, or one expression over the whole name. */
+static enum graft_status read_sites(struct reading *r, size_t option, const struct option_input *in)
+{
+    const struct graft_option *o = &r->values->plugin->options[option];
+    if (in->type == OPTION_INPUT_STRING) return add_sites(r, option, in, in->s, false);
+    if (in->type != OPTION_INPUT_LIST) return refuse_value(r, o, o->key, in);
+    for (size_t i = 0; i < in->count; i++) {
+        const struct option_input *item = &in->items[i];
+        if (item->type != OPTION_INPUT_STRING) return refuse_value(r, o, o->key, item);
+        enum graft_status status = add_sites(r, option, item, item->s, true);
+        if (status != GRAFT_OK) return status;
+    }
+    return GRAFT_OK;
+}
+
+/* The words of a fallback. */
+static enum graft_status default_sites(struct reading *r, size_t option, const char *words)
+{
+    struct option_input in = {.type = OPTION_INPUT_STRING, .place = r->request->place};
+    char *rest = NULL, *copy = arena_strdup(&r->values->arena, words);
+    if (copy == NULL) return error_memory(r->e, "sites", strlen(words));
+    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        enum graft_status status = add_sites(r, option, &in, word, true);
+        if (status != GRAFT_OK) return status;
+    }
+    return GRAFT_OK;
 }
 
 static enum graft_status refuse_key(const struct reading *r, const struct option_input *in)
@@ -270,7 +335,9 @@ static enum graft_status read_input(struct reading *r, const struct option_input
         if (strcmp(o->key, in->key) != 0) continue;
         if (in->type == OPTION_INPUT_NULL) return GRAFT_OK;
         struct option_value value = {0};
-        enum graft_status status = read_value(r, o, o->key, in, &value);
+        enum graft_status status = o->type == GRAFT_OPTION_SITES
+                                       ? read_sites(r, i, in)
+                                       : read_value(r, o, o->key, in, &value);
         if (status != GRAFT_OK) return status;
         store(o, value, v->filled);
         v->places[i] = arena_strdup(&v->arena, in->place);
@@ -290,6 +357,11 @@ static enum graft_status fill_defaults(struct reading *r)
             return error_set(r->e, GRAFT_E_INVALID, "%s: %s.%s: missing, %s %s needs it: %s",
                              r->request->place, r->request->path, o->key,
                              plugin_kind_name(v->plugin->kind), v->plugin->name, o->help);
+        if (o->type == GRAFT_OPTION_SITES) {
+            enum graft_status status = default_sites(r, i, o->fallback);
+            if (status != GRAFT_OK) return status;
+            continue;
+        }
         (void)option_fallback(o, &value); /* the loader has checked it */
         store(o, value, v->filled);
     }
@@ -345,6 +417,11 @@ bool option_values_has_patterns(const struct option_values *values)
     return values->pattern_count != 0;
 }
 
+static const char *pattern_key(const struct graft_option *o)
+{
+    return o->type == GRAFT_OPTION_SITES ? o->key : o->pattern;
+}
+
 static enum graft_status matches(const struct option_values *v, const struct pattern *p,
                                  const char *site_name, bool *matched, struct error *e)
 {
@@ -363,7 +440,7 @@ static enum graft_status matches(const struct option_values *v, const struct pat
         char shown[QUOTE_SIZE];
         pcre2_get_error_message(found, why, sizeof why);
         return error_set(e, GRAFT_E_INVALID, "%s: pattern %s on %s: %s",
-                         v->plugin->options[p->option].pattern, quote_text(p->text, shown),
+                         pattern_key(&v->plugin->options[p->option]), quote_text(p->text, shown),
                          site_name, (const char *)why);
     }
     *matched = found > 0;
@@ -385,23 +462,23 @@ enum graft_status option_values_for_site(const struct option_values *v, const ch
     return GRAFT_OK;
 }
 
-enum graft_status option_values_check_patterns(const struct option_values *v,
-                                               const char *const *site_names, size_t count,
-                                               struct error *e)
+enum graft_status option_values_check_sites(const struct option_values *v, const char *const *sites,
+                                            size_t count, bool patterns_too, struct error *e)
 {
     for (size_t i = 0; i < v->pattern_count; i++) {
         const struct pattern *p = &v->patterns[i];
+        const struct graft_option *o = &v->plugin->options[p->option];
+        bool names_sites = o->type == GRAFT_OPTION_SITES;
+        bool matched = names_sites ? v->places[p->option] == NULL : !patterns_too;
         char shown[QUOTE_SIZE];
-        bool matched = false;
-        for (size_t n = 0; n < count && !matched; n++) {
-            enum graft_status status = matches(v, p, site_names[n], &matched, e);
+        for (size_t s = 0; s < count && !matched; s++) {
+            enum graft_status status = matches(v, p, sites[s], &matched, e);
             if (status != GRAFT_OK) return status;
         }
         if (!matched)
             return error_set(e, GRAFT_E_INVALID,
                              "%s: %s matches none of the %zu layers that target_modules chooses",
-                             v->plugin->options[p->option].pattern, quote_text(p->text, shown),
-                             count);
+                             pattern_key(o), quote_text(p->text, shown), count);
     }
     return GRAFT_OK;
 }
@@ -412,12 +489,15 @@ static json_t *value_json(const struct graft_option *o, struct option_value valu
     case GRAFT_OPTION_BOOL: return json_boolean(value.i != 0);
     case GRAFT_OPTION_INT: return json_integer(value.i);
     case GRAFT_OPTION_FLOAT: return json_real(value.f);
-    case GRAFT_OPTION_STRING: return json_string(value.s);
+    case GRAFT_OPTION_STRING: /* empty and nothing given: no text, as PEFT has it */
+        if (value.s[0] == '\0' && o->fallback != NULL && o->fallback[0] == '\0') return json_null();
+        return json_string(value.s);
     default: break;
     }
     const char *choice = o->choices[value.i];
     if (strcmp(choice, "true") == 0) return json_true();
     if (strcmp(choice, "false") == 0) return json_false();
+    if (strcmp(choice, "null") == 0) return json_null();
     return json_string(choice);
 }
 
@@ -436,12 +516,28 @@ static json_t *patterns_json(const struct option_values *v, size_t option)
     return map;
 }
 
-json_t *option_values_json(const struct option_values *v)
+static json_t *sites_json(const struct option_values *v, size_t option)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < v->pattern_count; i++) {
+        const struct pattern *p = &v->patterns[i];
+        if (p->option != option) continue;
+        if (p->listed && json_array_append_new(list, json_string(p->text)) == 0) continue;
+        json_decref(list);
+        return p->listed ? NULL : json_string(p->text);
+    }
+    return list;
+}
+
+json_t *option_values_json(const struct option_values *v, bool trained)
 {
     json_t *all = json_object();
     for (size_t i = 0; all != NULL && i < v->plugin->option_count; i++) {
         const struct graft_option *o = &v->plugin->options[i];
-        if (json_object_set_new(all, o->key, value_json(o, fetch(o, v->filled))) != 0 ||
+        if (trained && o->training) continue;
+        json_t *value =
+            o->type == GRAFT_OPTION_SITES ? sites_json(v, i) : value_json(o, fetch(o, v->filled));
+        if (json_object_set_new(all, o->key, value) != 0 ||
             (o->pattern != NULL &&
              json_object_set_new(all, o->pattern, patterns_json(v, i)) != 0)) {
             json_decref(all);

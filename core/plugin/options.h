@@ -66,14 +66,16 @@ GRAFT_MUST_USE enum graft_status option_values_for_site(const struct option_valu
                                                         const char *site_name, void *filled,
                                                         struct error *e);
 
-/* A pattern that matches none of the sites has no effect: GRAFT_E_INVALID "KEY: ...". */
-GRAFT_MUST_USE enum graft_status option_values_check_patterns(const struct option_values *values,
-                                                              const char *const *site_names,
-                                                              size_t count, struct error *e);
+/* A name that the user gave to a SITES option and that matches none of the sites has no effect, and
+ * with `patterns_too` neither has such a pattern: GRAFT_E_INVALID "KEY: ...". */
+GRAFT_MUST_USE enum graft_status option_values_check_sites(const struct option_values *values,
+                                                           const char *const *sites, size_t count,
+                                                           bool patterns_too, struct error *e);
 
 /* Every key with its value, defaults included, in the plugin's order; pattern keys follow their
- * key. A new reference; NULL when memory ran out. */
-json_t *option_values_json(const struct option_values *values);
+ * key. `trained`: without those that matter in training alone. A new reference; NULL when memory
+ * ran out. */
+json_t *option_values_json(const struct option_values *values, bool trained);
 
 /* Where the value of a key (or pattern key) was given; NULL: it is the plugin's default. */
 const char *option_values_place(const struct option_values *values, const char *key);

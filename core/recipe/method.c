@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ADAPTER_LIMIT = 64 };
+enum { ADAPTER_LIMIT = 64, GROUP_LIMIT = 64 };
 
 /* One mapping that names a plugin. */
 struct method {
@@ -111,11 +111,58 @@ static enum graft_status read_options(const struct loader *l, const struct metho
     return option_values_create(&request, out, l->e);
 }
 
+static enum graft_status read_group(const struct loader *l, const struct node *map,
+                                    const char *label, struct settings_group *group)
+{
+    if (map->type != NODE_MAP)
+        return read_refuse(l, map->place, label, "expected a mapping with a match");
+    for (const struct node *child = map->first; child != NULL; child = child->next)
+        if (schema_find(&schema_group, child->key, strlen(child->key)) == NULL)
+            return read_refuse(l, child->key_place, label, "unknown key %s (known: %s)", child->key,
+                               "match, lr_scale, weight_decay");
+    group->weight_decay = l->s->optimizer.weight_decay;
+    for (size_t i = 0; i < schema_group.count; i++) {
+        const struct schema_key *row = &schema_group.keys[i];
+        const struct node *node = node_get(map, row->path);
+        char key[128];
+        enum graft_status status;
+        snprintf(key, sizeof key, "%s.%s", label, row->path);
+        if (node != NULL && node->type != NODE_NULL)
+            status = read_value(l, row, key, node, group);
+        else if (row->required)
+            status = read_refuse(l, map->place, key, "missing: %s", row->help);
+        else
+            status = read_default(l, row, key, group);
+        if (status != GRAFT_OK) return status;
+    }
+    return GRAFT_OK;
+}
+
+static enum graft_status read_groups(const struct loader *l, const struct node *list)
+{
+    struct settings *s = l->s;
+    enum graft_status status = GRAFT_OK;
+    if (list == NULL || list->type == NODE_NULL) return GRAFT_OK;
+    if (list->count > GROUP_LIMIT)
+        return read_refuse(l, list->place, "optimizer.groups", "found %zu groups, at most %d",
+                           list->count, GROUP_LIMIT);
+    s->optimizer.groups = arena_alloc(&s->arena, list->count + 1, sizeof *s->optimizer.groups);
+    if (s->optimizer.groups == NULL) return read_no_memory(l);
+    for (const struct node *item = list->first; item != NULL && status == GRAFT_OK;
+         item = item->next) {
+        char label[64];
+        snprintf(label, sizeof label, "optimizer.groups.%zu", s->optimizer.group_count);
+        status = read_group(l, item, label, &s->optimizer.groups[s->optimizer.group_count++]);
+    }
+    return status;
+}
+
 enum graft_status read_optimizer(const struct loader *l, const struct node *map)
 {
     struct method m = {GRAFT_PLUGIN_OPTIMIZER, &schema_core, "optimizer", "optimizer", map};
     struct settings *s = l->s;
-    enum graft_status status = load_plugin(l, &m, s->optimizer.method, &s->optimizer.plugin);
+    enum graft_status status = read_groups(l, node_get(map, "groups"));
+    if (status == GRAFT_OK) status = load_plugin(l, &m, s->optimizer.method, &s->optimizer.plugin);
     return status == GRAFT_OK ? read_options(l, &m, s->optimizer.plugin, &s->optimizer.options)
                               : status;
 }

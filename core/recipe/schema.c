@@ -75,7 +75,8 @@ static const struct schema_key core_keys[] = {
     MAP("optimizer", "how; the other keys are the method's own"),
     NEEDED("optimizer.method", SCHEMA_METHOD, optimizer.method, "name or file of an optimizer plugin"),
     {"optimizer.lr", SCHEMA_FLOAT, AT(optimizer.lr), NULL, true, 0, 1e6, NULL, "peak learning rate"},
-    NUMBER("optimizer.weight_decay", SCHEMA_FLOAT, optimizer.weight_decay, "0.0", 0, 1e6, "decoupled weight decay"),
+    NUMBER("optimizer.weight_decay", SCHEMA_FLOAT, optimizer.weight_decay, "0.0", 0, 1e6, "decay of the parameters"),
+    {"optimizer.groups", SCHEMA_GROUPS, 0, NULL, false, 0, 0, NULL, "parameters with rates of their own, by their keys; the first that matches"},
 
     MAP("train", "the loop"),
     NUMBER("train.max_steps", SCHEMA_INT, train.max_steps, NULL, 1, MOST, "optimizer steps; instead of epochs"),
@@ -132,10 +133,19 @@ static const struct schema_key adapter_keys[] = {
     KEY("init_from", SCHEMA_ENTRY, init_from, NULL, "folder of an adapter to start from"),
     CHOICE("bias", bias, "none", bias_choices, "which biases are trained: only none in this version"),
 };
+
+#undef AT
+#define AT(member) offsetof(struct settings_group, member)
+static const struct schema_key group_keys[] = {
+    NEEDED("match", SCHEMA_TEXT, match, "a regular expression that is found in the parameter's key"),
+    NUMBER("lr_scale", SCHEMA_FLOAT, lr_scale, "1.0", 0, 1e6, "learning rate, as a factor on optimizer.lr"),
+    NUMBER("weight_decay", SCHEMA_FLOAT, weight_decay, NULL, 0, 1e6, "instead of optimizer.weight_decay"),
+};
 /* clang-format on */
 
 const struct schema schema_core = {core_keys, sizeof core_keys / sizeof core_keys[0]};
 const struct schema schema_adapter = {adapter_keys, sizeof adapter_keys / sizeof adapter_keys[0]};
+const struct schema schema_group = {group_keys, sizeof group_keys / sizeof group_keys[0]};
 
 const struct schema_key *schema_find(const struct schema *schema, const char *path, size_t length)
 {
@@ -182,7 +192,8 @@ char *schema_allowed(const struct schema_key *key, char *out)
                                         "the name or file of a plugin",
                                         "text or a list of texts",
                                         "text or a list of texts",
-                                        "an integer or a list of integers"};
+                                        "an integer or a list of integers",
+                                        "a list of mappings with a match"};
     char low[32], high[32];
     size_t at = (size_t)snprintf(out, 256, "%s", words[key->type]);
     if (key->choices != NULL) {

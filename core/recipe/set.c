@@ -26,6 +26,13 @@ static const struct {
     const char *key, *member;
 } short_forms[] = {{"model", "path"}, {"backend", "name"}};
 
+const char *set_short_form(const char *key)
+{
+    for (size_t i = 0; i < sizeof short_forms / sizeof short_forms[0]; i++)
+        if (strcmp(short_forms[i].key, key) == 0) return short_forms[i].member;
+    return NULL;
+}
+
 static struct place set_place(const struct walk *w)
 {
     return (struct place){w->number, 0, 0};

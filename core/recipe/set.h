@@ -11,6 +11,9 @@
 GRAFT_MUST_USE enum graft_status set_expand(struct arena *arena, struct node *root,
                                             struct error *e);
 
+/* The member that a plain value of this top key stands for ("model": "path"), or NULL. */
+const char *set_short_form(const char *key);
+
 /* Applies "key.path=value", the `number`-th --set (from 1). */
 GRAFT_MUST_USE enum graft_status set_apply(struct arena *arena, struct node *root, uint32_t number,
                                            const char *text, struct error *e);

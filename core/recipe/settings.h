@@ -53,6 +53,12 @@ struct numbers {
     size_t count;
 };
 
+/* Parameters whose key the regular expression finds; the first group that finds one has it. */
+struct settings_group {
+    const char *match;
+    double lr_scale, weight_decay;
+};
+
 /* Which keys were given, and where: one text per row of the table that owns the struct. */
 struct places {
     const char **of; /* NULL: the default */
@@ -113,6 +119,8 @@ struct settings {
         const struct plugin *plugin;
         struct option_values *options;
         double lr, weight_decay;
+        struct settings_group *groups;
+        size_t group_count;
     } optimizer;
     struct {
         int64_t max_steps; /* 0: by epochs */

@@ -241,6 +241,8 @@ enum graft_status read_value(const struct loader *l, const struct schema_key *ro
     case SCHEMA_NAMES: return read_names(l, row, label, node, member);
     case SCHEMA_TARGETS: return read_targets(l, row, label, node, member);
     case SCHEMA_NUMBERS: return read_numbers(l, row, label, node, member);
+    case SCHEMA_GROUPS: /* read when the rest is known */
+        return node->type == NODE_LIST ? GRAFT_OK : refuse_type(l, row, label, node);
     case SCHEMA_MAP: break;
     }
     return GRAFT_OK;

@@ -121,6 +121,22 @@ static void put_path_or_name(struct writer *w, struct str *out, const struct sch
         put_path(w, out, text, row->type == SCHEMA_METHOD);
 }
 
+static void put_groups(struct str *out, const struct settings *s)
+{
+    str_putc(out, '[');
+    for (size_t i = 0; i < s->optimizer.group_count; i++) {
+        const struct settings_group *group = &s->optimizer.groups[i];
+        str_puts(out, i != 0 ? ", {match: " : "{match: ");
+        json_write_string(out, group->match, strlen(group->match));
+        str_puts(out, ", lr_scale: ");
+        put_float(out, group->lr_scale);
+        str_puts(out, ", weight_decay: ");
+        put_float(out, group->weight_decay);
+        str_putc(out, '}');
+    }
+    str_putc(out, ']');
+}
+
 static bool is_absent(const struct schema_key *row, const void *member)
 {
     const struct targets *targets = member;
@@ -143,6 +159,7 @@ static void put_value(struct writer *w, struct str *out, const struct schema_key
     }
     switch (row->type) {
     case SCHEMA_MAP: break;
+    case SCHEMA_GROUPS: put_groups(out, w->s); break;
     case SCHEMA_BOOL: str_puts(out, *(const int32_t *)member ? "true" : "false"); break;
     case SCHEMA_INT:
     case SCHEMA_AUTO_INT: put_integer(out, row, *(const int64_t *)member); break;
@@ -209,7 +226,7 @@ static void put_json(struct str *out, const json_t *value)
 
 static void put_options(struct writer *w, const struct option_values *options, const char *indent)
 {
-    json_t *all = option_values_json(options);
+    json_t *all = option_values_json(options, false);
     if (all == NULL) {
         w->out->failed = true;
         return;
@@ -254,6 +271,7 @@ static bool is_written(const struct writer *w, const struct schema_key *row)
     if (strcmp(row->path, "output") == 0) return w->comments;
     if (strncmp(row->path, "train.early_stopping.", 21) == 0 && !w->s->early_stopping.enabled)
         return false;
+    if (row->type == SCHEMA_GROUPS) return w->s->optimizer.group_count != 0;
     return row->type == SCHEMA_MAP || effect_missing(w->s, row->path) == NULL;
 }
 
@@ -297,7 +315,7 @@ enum graft_status settings_write_yaml(const struct settings *settings, const cha
             put_map(&w, row, indent, key);
         else
             put_row(&w, row, indent, key, settings, settings->places.of[i]);
-        /* The optimizer's own keys end its mapping. */
+        /* The optimizer's own keys follow the host's single ones. */
         if (strcmp(row->path, "optimizer.weight_decay") == 0)
             put_options(&w, settings->optimizer.options, indent);
     }

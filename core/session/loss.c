@@ -83,7 +83,7 @@ static void build(struct session *s, const struct batch_slot *slot, struct graph
                               .row = graph_stored(g, slot->row),
                               .token = inputs.positions,
                               .step = graph_stored(g, slot->step)};
-    struct model_wrap wrap = {NULL, NULL};
+    struct model_wrap wrap = {.context = NULL};
     if (s->adapt != NULL) wrap = adapt_begin(s->adapt, g, &mode);
     graft_value hidden = model_hidden(s->model, g, &inputs, &wrap, NULL);
     graft_value gather[2] = {hidden, graph_stored(g, slot->index)};

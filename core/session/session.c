@@ -32,18 +32,51 @@ static enum graft_status open_chat(struct session *s, const char *name, struct e
     return status;
 }
 
+static int64_t tokenize(void *context, const char *text, int32_t *ids, int64_t capacity)
+{
+    const struct session *s = context;
+    struct token_list list = {0};
+    int64_t count = -1;
+    if (tokenizer_encode(s->tokenizer, text, strlen(text), true, &list, NULL) == GRAFT_OK) {
+        count = (int64_t)list.count < capacity ? (int64_t)list.count : capacity;
+        memcpy(ids, list.ids, (size_t)count * sizeof *ids);
+    }
+    token_list_free(&list);
+    return count;
+}
+
+/* Virtual tokens and prefixes must leave a place in the context. */
+static enum graft_status check_rows(const struct session *s, struct error *e)
+{
+    int64_t taken = s->rows.virtual_tokens + s->rows.position_offset;
+    int64_t context = model_config(s->model)->context;
+    if (taken == 0 || context == 0 || taken < context) return GRAFT_OK;
+    return error_set(e, GRAFT_E_INVALID,
+                     "adapter: num_virtual_tokens: %lld leave no token of the model's context of "
+                     "%lld",
+                     (long long)taken, (long long)context);
+}
+
 static enum graft_status open_parts(struct session *s, const struct session_request *r,
                                     struct error *e)
 {
     struct model_options options = {.quantize = r->quantize};
     enum graft_status status = store_create(&s->store, e);
     if (status == GRAFT_OK) status = model_open(r->model, &options, s->store, &s->model, e);
-    if (status == GRAFT_OK) status = open_tokenizer(s, r->model, e);
-    if (status == GRAFT_OK) status = open_chat(s, r->template_name, e);
+    if (status == GRAFT_OK && !r->no_text) status = open_tokenizer(s, r->model, e);
+    if (status == GRAFT_OK && !r->no_text) status = open_chat(s, r->template_name, e);
     if (status == GRAFT_OK && r->adapter_count != 0)
-        status =
-            adapt_create(r->adapters, r->adapter_count, s->model, s->store, r->seed, &s->adapt, e);
-    return status;
+        status = adapt_create(&(struct adapt_request){.adapters = r->adapters,
+                                                      .count = r->adapter_count,
+                                                      .model = s->model,
+                                                      .store = s->store,
+                                                      .seed = r->seed,
+                                                      .from_files = r->from_files,
+                                                      .tokenize = r->no_text ? NULL : tokenize,
+                                                      .tokenize_context = s},
+                              &s->adapt, e);
+    if (status == GRAFT_OK && s->adapt != NULL) s->rows = adapt_rows(s->adapt);
+    return status == GRAFT_OK ? check_rows(s, e) : status;
 }
 
 enum graft_status session_open(const struct session_request *request, struct session **out,
@@ -71,6 +104,23 @@ void session_close(struct session *s)
     store_destroy(s->store);
     device_close(s->device);
     mem_free(s);
+}
+
+enum graft_status session_begin_prompt(const struct session *s, struct token_list *prompt,
+                                       struct error *e)
+{
+    size_t need = prompt->count + (size_t)s->rows.virtual_tokens;
+    size_t ids = prompt->capacity, begins = prompt->capacity;
+    if (s->rows.virtual_tokens == 0) return GRAFT_OK;
+    if (!array_reserve(&prompt->ids, &ids, need, sizeof *prompt->ids) ||
+        !array_reserve(&prompt->begin, &begins, need, sizeof *prompt->begin))
+        return error_memory(e, "a prompt", need);
+    prompt->capacity = ids;
+    for (int64_t i = 0; i < s->rows.virtual_tokens; i++) {
+        prompt->ids[prompt->count] = (int32_t)(model_config(s->model)->vocab + i);
+        prompt->begin[prompt->count++] = 0;
+    }
+    return GRAFT_OK;
 }
 
 enum graft_status session_plan(struct session *s, struct graph *graph, struct plan **plan,

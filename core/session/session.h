@@ -18,6 +18,8 @@ struct session_request {
     const char *template_name;               /* NULL or "auto": the model's own */
     const struct settings_adapter *adapters; /* outlive the session */
     size_t adapter_count;                    /* 0: the bare model */
+    bool from_files; /* the adapters' numbers will be loaded from their files, not trained */
+    bool no_text;    /* no tokenizer and no chat template: for work that reads no text */
     uint64_t seed;
 };
 
@@ -26,8 +28,9 @@ struct session {
     struct model *model;
     struct tokenizer *tokenizer;
     struct chat_format chat;
-    bool has_chat;       /* false: the model has no chat template and none was named */
-    struct adapt *adapt; /* NULL: the bare model */
+    bool has_chat;          /* false: the model has no chat template and none was named */
+    struct adapt *adapt;    /* NULL: the bare model */
+    struct adapt_rows rows; /* what the adapters change about packed rows and prompts */
     struct device *device;
     const struct backend *backend; /* NULL before session_start */
     struct graft_buffer *transient;
@@ -37,6 +40,10 @@ struct session {
 GRAFT_MUST_USE enum graft_status session_open(const struct session_request *request,
                                               struct session **session, struct error *e);
 void session_close(struct session *session); /* after its programs; NULL is fine */
+
+/* Puts the adapters' virtual tokens at the front of a prompt (usually none). */
+GRAFT_MUST_USE enum graft_status session_begin_prompt(const struct session *session,
+                                                      struct token_list *prompt, struct error *e);
 
 /* Finishes a graph into a plan and counts its need of the shared region. */
 GRAFT_MUST_USE enum graft_status session_plan(struct session *session, struct graph *graph,

@@ -49,7 +49,8 @@ static enum graft_status open_run(const char *path, const char *model, struct so
                                           .quantize = quantize[s->settings->model.quantize],
                                           .template_name = s->settings->data.template_name,
                                           .adapters = s->settings->adapters,
-                                          .adapter_count = s->settings->adapter_count};
+                                          .adapter_count = s->settings->adapter_count,
+                                          .from_files = true};
     return list_folders(s, path, e);
 }
 
@@ -61,8 +62,11 @@ static enum graft_status open_peft(const char *path, const char *model, struct s
                          "%s is a PEFT adapter; name the model it belongs to with --model", path);
     enum graft_status status = adapt_read_config(path, &s->arena, &s->peft, e);
     if (status != GRAFT_OK) return status;
-    s->request = (struct session_request){
-        .model = model, .quantize = "keep", .adapters = &s->peft, .adapter_count = 1};
+    s->request = (struct session_request){.model = model,
+                                          .quantize = "keep",
+                                          .adapters = &s->peft,
+                                          .adapter_count = 1,
+                                          .from_files = true};
     return list_folders(s, path, e);
 }
 
@@ -72,7 +76,8 @@ enum graft_status source_open(const char *path, const char *model, struct source
     if (path_kind(path) == PATH_MISSING)
         return error_set(e, GRAFT_E_INVALID, "%s: there is no such file or folder", path);
     if (has_file(path, "recipe.yaml")) {
-        if (has_file(path, "adapter_model.safetensors") || has_file(path, "stack.json"))
+        if (has_file(path, "adapter_model.safetensors") || has_file(path, "adapter.safetensors") ||
+            has_file(path, "stack.json"))
             return open_run(path, model, s, e);
         return error_set(e, GRAFT_E_INVALID,
                          "%s: this run has not finished: it has no adapter yet; go on with graft "

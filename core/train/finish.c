@@ -185,7 +185,7 @@ static int64_t peak_memory(void)
 static void method_text(const struct trainer *t, struct str *out)
 {
     for (size_t i = 0; i < t->settings->adapter_count; i++) {
-        json_t *options = option_values_json(t->settings->adapters[i].options);
+        json_t *options = option_values_json(t->settings->adapters[i].options, false);
         str_printf(out, "%s%s", i != 0 ? " + " : "", t->settings->adapters[i].method);
         const json_t *rank = json_object_get(options, "r");
         if (json_is_integer(rank)) str_printf(out, " r=%lld", (long long)json_integer_value(rank));

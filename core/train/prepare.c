@@ -32,13 +32,15 @@ static enum graft_status open_session(struct trainer *t, struct error *e)
 static struct data_tokenize_options tokenize_options(const struct trainer *t)
 {
     const struct settings *s = t->settings;
-    return (struct data_tokenize_options){.tokenizer = t->session->tokenizer,
-                                          .chat = t->session->has_chat ? &t->session->chat : NULL,
-                                          .train_all = s->data.train_on == TRAIN_ON_ALL,
-                                          .drop_long = s->data.too_long == TOO_LONG_DROP,
-                                          .max_length = (size_t)s->data.max_length,
-                                          .context =
-                                              (size_t)model_config(t->session->model)->context};
+    return (struct data_tokenize_options){
+        .tokenizer = t->session->tokenizer,
+        .chat = t->session->has_chat ? &t->session->chat : NULL,
+        .train_all = s->data.train_on == TRAIN_ON_ALL,
+        .drop_long = s->data.too_long == TOO_LONG_DROP,
+        .max_length = (size_t)s->data.max_length,
+        .context = (size_t)model_config(t->session->model)->context,
+        .virtual_tokens = (size_t)t->session->rows.virtual_tokens,
+        .first_virtual = (int32_t)model_config(t->session->model)->vocab};
 }
 
 static enum graft_status read_data(struct trainer *t, struct error *e)
@@ -170,6 +172,7 @@ static enum graft_status plan_programs(struct trainer *t, struct error *e)
     enum graft_status status = choose_micro_batch(t, e);
     if (status == GRAFT_OK) status = batch_slot_create(t->session, t->micro_tokens, &t->slot, e);
     if (status == GRAFT_OK) status = micro_batch_create(t->micro_tokens, &t->batch, e);
+    if (status == GRAFT_OK) t->batch.position_offset = (int32_t)t->session->rows.position_offset;
     if (status == GRAFT_OK) status = plan_training(t, e);
     if (status == GRAFT_OK)
         status = loss_program_plan(t->session, &t->slot, false, false, &t->eval_program, e);

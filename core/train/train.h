@@ -45,7 +45,7 @@ GRAFT_MUST_USE enum graft_status train_run(const struct train_request *request,
                                            struct train_outcome *outcome, struct error *e);
 
 /* What the run would need, class by class, without running it: `rows` has TRAIN_CLASSES places. */
-enum { TRAIN_CLASSES = 9 };
+enum { TRAIN_CLASSES = 10 };
 struct train_plan {
     struct report_memory classes[TRAIN_CLASSES];
     size_t count;

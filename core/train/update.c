@@ -5,10 +5,12 @@
  */
 #include "train/update.h"
 
+#include "adapt/groups.h"
 #include "base/memory.h"
 
 #include <graft/optimizer.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What the hooks need to know while the plugin is called. */
 struct builder_state {
@@ -17,7 +19,13 @@ struct builder_state {
     const char *prefix; /* of state names: "" or "KEY/" */
     graft_value guard;
     const struct graft_update *update;
+    struct update_program *out;
 };
+
+static bool same_shape(struct graft_shape a, struct graft_shape b)
+{
+    return a.rank == b.rank && memcmp(a.dim, b.dim, sizeof a.dim) == 0;
+}
 
 static graft_value hook_state(void *context, struct graft_builder *b, const void *update,
                               const char *name, struct graft_shape shape, int32_t dtype,
@@ -31,6 +39,10 @@ static graft_value hook_state(void *context, struct graft_builder *b, const void
     }
     snprintf(full, sizeof full, "%s%s", s->prefix, name);
     struct stored *stored = store_find(s->session->store, STORE_STATE, full);
+    if (stored != NULL && (stored->dtype != dtype || !same_shape(stored->shape, shape))) {
+        graft_fail(b, "state %s: asked for with two shapes or types", name);
+        return (graft_value){0};
+    }
     if (stored == NULL)
         stored = store_add(s->session->store, STORE_STATE, full, dtype, shape, GRAFT_ROWS_FIXED);
     return graph_stored(s->graph, stored);
@@ -90,6 +102,9 @@ static void build_flat(struct builder_state *s, const struct settings *settings,
     u->param = graph_stored(s->graph, store_flat(s->session->store, STORE_ADAPTER));
     u->shape = graft_shape_of(b, gradient);
     u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+    if (s->out->lr_scales != NULL)
+        u->lr = graft_mul(b, u->lr, graph_stored(s->graph, s->out->lr_scales));
+    if (s->out->decays != NULL) u->weight_decay = graph_stored(s->graph, s->out->decays);
     call_plugin(s, settings, u);
     clear(s, gradient);
 }
@@ -98,6 +113,7 @@ static void build_each(struct builder_state *s, const struct settings *settings,
                        struct graft_update *u, graft_value norm)
 {
     struct graft_builder *b = graph_builder(s->graph);
+    graft_value lr = u->lr;
     for (const struct stored *p = store_first(s->session->store, STORE_ADAPTER); p != NULL;
          p = p->next) {
         char prefix[512];
@@ -107,6 +123,11 @@ static void build_each(struct builder_state *s, const struct settings *settings,
         u->param = graph_stored(s->graph, p);
         u->shape = p->shape;
         u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+        if (s->out->scales != NULL)
+            u->lr = graft_scale(b, lr, (double)s->out->scales[p->offset / sizeof(float)]);
+        if (s->out->decay_values != NULL)
+            u->weight_decay =
+                graft_constant(b, (double)s->out->decay_values[p->offset / sizeof(float)]);
         call_plugin(s, settings, u);
         clear(s, gradient);
     }
@@ -117,7 +138,7 @@ static void build(struct session *session, const struct settings *settings, stru
 {
     const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
     struct graft_builder *b = graph_builder(graph);
-    struct builder_state s = {.session = session, .graph = graph, .prefix = ""};
+    struct builder_state s = {.session = session, .graph = graph, .prefix = "", .out = out};
     struct graft_update u = {.struct_size = sizeof u};
     graft_value all = graph_stored(graph, store_flat(session->store, STORE_GRADIENT));
     out->norm = graft_unary(b, GRAFT_OP_SQRT, graft_sum(b, graft_mul(b, all, all), 1));
@@ -133,29 +154,79 @@ static void build(struct session *session, const struct settings *settings, stru
     graph_keep(graph, out->norm);
 }
 
+static struct stored *add_vector(struct session *s, const char *name, size_t count)
+{
+    return store_add(s->store, STORE_FROZEN, name, GRAFT_DTYPE_F32, graft_shape1((int64_t)count),
+                     GRAFT_ROWS_FIXED);
+}
+
+/* Learning rates and weight decays of their own, as vectors beside the parameters. */
+static enum graft_status plan_vectors(struct session *s, const struct settings *settings,
+                                      struct update_program *u, struct error *e)
+{
+    size_t count = (size_t)(store_bytes(s->store, STORE_ADAPTER) / sizeof(float));
+    bool groups = settings->optimizer.group_count != 0;
+    enum graft_status status = GRAFT_OK;
+    u->scales = mem_zalloc(count, sizeof *u->scales);
+    if (groups) u->decay_values = mem_zalloc(count, sizeof *u->decay_values);
+    if (u->scales == NULL || (groups && u->decay_values == NULL))
+        return error_memory(e, "learning rates", count * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        u->scales[i] = 1.0f;
+        if (groups) u->decay_values[i] = (float)settings->optimizer.weight_decay;
+    }
+    bool scaled = s->adapt != NULL && adapt_lr_scales(s->adapt, u->scales);
+    if (groups)
+        status = groups_apply(settings->optimizer.groups, settings->optimizer.group_count, s->store,
+                              u->scales, u->decay_values, e);
+    if (status != GRAFT_OK) return status;
+    if (!groups && !scaled) {
+        mem_free(u->scales);
+        u->scales = NULL;
+        return GRAFT_OK;
+    }
+    u->lr_scales = add_vector(s, "learning rates", count);
+    if (groups) u->decays = add_vector(s, "weight decays", count);
+    return u->lr_scales != NULL && (!groups || u->decays != NULL)
+               ? GRAFT_OK
+               : error_memory(e, "learning rates", count * sizeof(float));
+}
+
 enum graft_status update_plan(struct session *session, const struct settings *settings,
                               struct update_program *out, struct error *e)
 {
     struct update_program u = {0};
     struct graph *graph = NULL;
-    enum graft_status status = graph_create(&graph, e);
-    if (status != GRAFT_OK) return status;
-    build(session, settings, graph, &u);
-    status = session_plan(session, graph, &u.plan, e);
+    enum graft_status status = plan_vectors(session, settings, &u, e);
+    if (status == GRAFT_OK) status = graph_create(&graph, e);
+    if (status == GRAFT_OK) {
+        build(session, settings, graph, &u);
+        status = session_plan(session, graph, &u.plan, e);
+    }
     graph_destroy(graph);
-    if (status == GRAFT_OK) *out = u;
+    if (status == GRAFT_OK)
+        *out = u;
+    else
+        update_destroy(&u);
     return status;
 }
 
 enum graft_status update_compile(struct session *session, struct update_program *u, struct error *e)
 {
-    return session_compile(session, u->plan, &u->program, e);
+    enum graft_status status = GRAFT_OK;
+    if (u->lr_scales != NULL)
+        status = stored_write(u->lr_scales, session->backend, u->scales, u->lr_scales->bytes, e);
+    if (status == GRAFT_OK && u->decays != NULL)
+        status = stored_write(u->decays, session->backend, u->decay_values, u->decays->bytes, e);
+    return status == GRAFT_OK ? session_compile(session, u->plan, &u->program, e) : status;
 }
 
 void update_destroy(struct update_program *u)
 {
     program_destroy(u->program);
     plan_destroy(u->plan);
+    mem_free(u->scales);
+    mem_free(u->decay_values);
     *u = (struct update_program){0};
 }
 

@@ -14,9 +14,13 @@ struct update_program {
     struct program *program;
     graft_value norm; /* [1]: 2-norm of all gradients before clipping */
     struct stored *lr, *weight_decay, *step;
+    /* [n], as the parameters lie, where some differ from the recipe's; else NULL */
+    struct stored *lr_scales, *decays;
+    float *scales, *decay_values; /* their numbers */
 };
 
-/* Registers the optimizer's states in the store (STORE_STATE), zero at first. */
+/* Registers the optimizer's states in the store (STORE_STATE), zero at first. A session without
+ * adapters will do: what is updated is STORE_ADAPTER. */
 GRAFT_MUST_USE enum graft_status update_plan(struct session *session,
                                              const struct settings *settings,
                                              struct update_program *out, struct error *e);

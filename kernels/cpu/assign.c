@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Writes into a stored value `to`; the output is that memory.
- *   assign: to := from, unless a guard is given and is 0
+ *   assign: to := from, of any one type, unless a guard is given and is 0
  *   accumulate: to += from
  */
 #include "cpu/cpu.h"
@@ -21,7 +21,10 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     const float *from = job->call.in[1].data;
     struct cpu_range r = cpu_piece(graft_shape_count(job->call.in[0].shape), CPU_CHUNK, index);
     if (job->call.op == GRAFT_OP_ASSIGN) {
-        memmove(to + r.begin, from + r.begin, (size_t)(r.end - r.begin) * sizeof *to);
+        size_t size = job->call.in[0].dtype == GRAFT_DTYPE_U8 ? 1 : sizeof *to;
+        memmove((uint8_t *)job->call.in[0].data + (size_t)r.begin * size,
+                (const uint8_t *)job->call.in[1].data + (size_t)r.begin * size,
+                (size_t)(r.end - r.begin) * size);
         return;
     }
     PARALLEL_LOOP

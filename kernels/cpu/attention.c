@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Attention over a range of keys per query (Dao et al. 2022; grouped heads: Ainslie et al. 2023;
- * softcap: Gemma 2). T queries, S keys, H heads, G key/value heads, D head size.
+ * softcap: Gemma 2). T queries, S keys, P prefix keys that every query sees, H heads, G key/value
+ * heads, D head size.
  *
  * The heads that share a key/value head are columns beside the tokens: a tile has up to COLUMNS
  * (token, head) pairs, and scores are computed turned, [keys, columns], KEYS at a time. So maxima
  * and sums over keys are vertical, keys and values are read where they lie, and a decoding step of
  * one token still fills a register.
  *   forward: one task per tile and key/value head; a running maximum and sum per column
- *   backward: one task per document and key/value head, so that dk and dv have one writer
+ *   backward: one task per document and key/value head, so that dk and dv have one writer; then
+ *     one per KEYS of the prefix and key/value head, which goes over all queries for dpk and dpv
  * A document is a stretch of tokens that sees only its own keys. No key: o = 0, lse = -inf.
  */
 #include "cpu/cpu.h"
@@ -21,12 +23,12 @@
 enum { COLUMNS = 64, KEYS = 128 };
 
 struct heads {
-    const float *q, *k, *v, *o, *lse, *d; /* d: gradient of o */
+    const float *q, *k, *v, *pk, *pv, *o, *lse, *d; /* d: gradient of o */
     const int32_t *first, *last;
-    int64_t queries, keys, h, g, size, group, window;
+    int64_t queries, keys, prefix, h, g, size, group, window;
     int64_t heads, tokens; /* of a tile, at most */
     float scale, softcap;
-    float *out_o, *out_lse, *dq, *dk, *dv;
+    float *out_o, *out_lse, *dq, *dk, *dv, *dpk, *dpv;
 };
 
 /* Columns of one tile: column j is token t0 + j / heads, head h0 + j % heads. */
@@ -45,7 +47,11 @@ static struct heads heads_of(const struct kernel_call *call)
     a.first = call->in[3].data;
     a.last = call->in[4].data;
     a.queries = call->in[0].shape.dim[0];
-    a.keys = call->in[1].shape.dim[0];
+    a.keys = a.k != NULL ? call->in[1].shape.dim[0] : 0;
+    const struct kernel_tensor *prefix = &call->in[call->op == GRAFT_OP_ATTENTION ? 5 : 8];
+    a.pk = prefix[0].data;
+    a.pv = prefix[1].data;
+    a.prefix = a.pk != NULL ? prefix[0].shape.dim[0] : 0;
     a.h = p->attention.heads;
     a.g = p->attention.kv_heads;
     a.size = p->attention.head_size;
@@ -65,12 +71,16 @@ static struct heads heads_of(const struct kernel_call *call)
         a.dq = call->out[0].data;
         a.dk = call->out[1].data;
         a.dv = call->out[2].data;
+        a.dpk = call->out[3].data;
+        a.dpv = call->out[4].data;
     }
     return a;
 }
 
+/* Of the queries' own keys; without them none is seen. */
 static int64_t first_key(const struct heads *a, int64_t t)
 {
+    if (a->keys == 0) return 0;
     int64_t from = a->first[t];
     if (a->window > 0) from = cpu_larger(from, (int64_t)a->last[t] - a->window + 1);
     return cpu_larger(from, 0);
@@ -78,7 +88,7 @@ static int64_t first_key(const struct heads *a, int64_t t)
 
 static int64_t last_key(const struct heads *a, int64_t t)
 {
-    return cpu_smaller(a->last[t], a->keys - 1);
+    return a->keys == 0 ? -1 : cpu_smaller(a->last[t], a->keys - 1);
 }
 
 static void tile_init(struct tile *t, const struct heads *a, int64_t t0, int64_t t1, int64_t h0,
@@ -166,7 +176,8 @@ static void spread(const struct heads *a, const struct tile *t, float *x, int64_
 }
 
 /* Products become scores; a key that a column does not see has -inf. */
-static void score(const struct heads *a, const struct tile *t, int64_t s0, int64_t n, float *s)
+static void score(const struct heads *a, const struct tile *t, bool prefix, int64_t s0, int64_t n,
+                  float *s)
 {
     bool seen = s0 >= t->all_low && s0 + n <= t->all_high && t->columns == t->width;
     int64_t width = t->width, count = n * width;
@@ -175,7 +186,7 @@ static void score(const struct heads *a, const struct tile *t, int64_t s0, int64
         for (int64_t i = 0; i < count; i++) s[i] = cap * tanh_f32(s[i] * scale / cap);
     else
         for (int64_t i = 0; i < count; i++) s[i] *= scale;
-    if (seen) return;
+    if (prefix || seen) return; /* padding is finite, and read by nobody */
     for (int64_t i = 0; i < n; i++) {
         float *line = s + i * width;
         int32_t key = (int32_t)(s0 + i);
@@ -228,31 +239,44 @@ static void scale_rows(const struct heads *a, const struct tile *t, const float 
     }
 }
 
+struct forward {
+    float *turned, *s, *rows;
+    struct running r;
+};
+
+static void forward_keys(const struct heads *a, const struct tile *t, struct forward *f,
+                         bool prefix)
+{
+    const float *k = prefix ? a->pk : a->k, *v = prefix ? a->pv : a->v;
+    int64_t low = prefix ? 0 : t->low, high = prefix ? a->prefix : t->high;
+    for (int64_t s0 = low; s0 < high; s0 += KEYS) {
+        int64_t n = cpu_smaller(KEYS, high - s0);
+        against(a, t, k, s0, n, f->turned, f->s);
+        score(a, t, prefix, s0, n, f->s);
+        soften(t, &f->r, n, f->s);
+        scale_rows(a, t, f->r.scale, f->rows);
+        gather(a, t, v, s0, n, f->s, f->rows);
+    }
+}
+
 static void forward_tile(const struct heads *a, const struct tile *t, float *scratch)
 {
-    float *turned = scratch, *s = turned + a->size * COLUMNS, *rows = s + KEYS * COLUMNS;
-    struct running r;
-    fetch(a, t, a->q, NULL, turned);
-    memset(rows, 0, (size_t)(t->columns * a->size) * sizeof *rows);
-    for (int64_t j = 0; j < COLUMNS; j++) {
-        r.largest[j] = -INFINITY;
-        r.sum[j] = r.base[j] = 0.0f;
-    }
-    for (int64_t s0 = t->low; s0 < t->high; s0 += KEYS) {
-        int64_t n = cpu_smaller(KEYS, t->high - s0);
-        against(a, t, a->k, s0, n, turned, s);
-        score(a, t, s0, n, s);
-        soften(t, &r, n, s);
-        scale_rows(a, t, r.scale, rows);
-        gather(a, t, a->v, s0, n, s, rows);
-    }
+    struct forward f = {.turned = scratch};
+    struct running *r = &f.r;
+    f.s = f.turned + a->size * COLUMNS;
+    f.rows = f.s + KEYS * COLUMNS;
+    fetch(a, t, a->q, NULL, f.turned);
+    memset(f.rows, 0, (size_t)(t->columns * a->size) * sizeof *f.rows);
+    for (int64_t j = 0; j < COLUMNS; j++) r->largest[j] = -INFINITY;
+    forward_keys(a, t, &f, true);
+    forward_keys(a, t, &f, false);
     for (int64_t j = 0; j < t->columns; j++) {
         int64_t at = at_column(a, t, j);
-        bool none = r.sum[j] == 0.0f;
-        float scale = none ? 0.0f : 1.0f / r.sum[j];
-        if (a->out_lse != NULL) a->out_lse[at] = none ? -INFINITY : r.base[j] + logf(r.sum[j]);
+        bool none = r->sum[j] == 0.0f;
+        float scale = none ? 0.0f : 1.0f / r->sum[j];
+        if (a->out_lse != NULL) a->out_lse[at] = none ? -INFINITY : r->base[j] + logf(r->sum[j]);
         for (int64_t d = 0; a->out_o != NULL && d < a->size; d++)
-            a->out_o[at * a->size + d] = rows[j * a->size + d] * scale;
+            a->out_o[at * a->size + d] = f.rows[j * a->size + d] * scale;
     }
 }
 
@@ -273,7 +297,8 @@ static uint32_t forward_tasks(struct cpu_job *job)
     int64_t begin = 0;
     if (a.out_o == NULL && a.out_lse == NULL) return 0;
     for (int64_t t = 0; t < a.queries; t++) {
-        if (t > 0 && t - begin < a.tokens && a.first[t] == a.first[t - 1]) continue;
+        if (t > 0 && t - begin < a.tokens && (a.keys == 0 || a.first[t] == a.first[t - 1]))
+            continue;
         begin = t;
         tile[1 + count++] = (int32_t)t;
     }
@@ -313,34 +338,63 @@ static void slopes(const struct heads *a, const struct tile *t, const float *lse
     }
 }
 
-static void backward_tile(const struct heads *a, const struct tile *t, float *scratch)
+/* A tile's queries and gradients of o, both ways, and what they make. */
+struct back {
+    float *q_turned, *d_turned, *q_rows, *d_rows, *dq, *s, *dp;
+    float lse[COLUMNS], delta[COLUMNS];
+};
+
+static void back_init(struct back *b, const struct heads *a, const struct tile *t, float *scratch)
 {
     int64_t part = a->size * COLUMNS;
-    float *q_turned = scratch, *d_turned = q_turned + part, *q_rows = d_turned + part;
-    float *d_rows = q_rows + part, *dq = d_rows + part, *s = dq + part;
-    float *dp = s + KEYS * COLUMNS;
-    float lse[COLUMNS] = {0.0f}, delta[COLUMNS] = {0.0f};
-    fetch(a, t, a->q, q_rows, q_turned);
-    fetch(a, t, a->d, d_rows, d_turned);
-    memset(dq, 0, (size_t)(t->columns * a->size) * sizeof *dq);
+    b->q_turned = scratch;
+    b->d_turned = b->q_turned + part;
+    b->q_rows = b->d_turned + part;
+    b->d_rows = b->q_rows + part;
+    b->dq = b->d_rows + part;
+    b->s = b->dq + part;
+    b->dp = b->s + KEYS * COLUMNS;
+    memset(b->lse, 0, sizeof b->lse);
+    memset(b->delta, 0, sizeof b->delta);
+    fetch(a, t, a->q, b->q_rows, b->q_turned);
+    fetch(a, t, a->d, b->d_rows, b->d_turned);
+    memset(b->dq, 0, (size_t)(t->columns * a->size) * sizeof *b->dq);
     for (int64_t j = 0; j < t->columns; j++) {
         int64_t at = at_column(a, t, j);
-        lse[j] = a->lse[at];
-        delta[j] = row_dot(d_rows + j * a->size, a->o + at * a->size, a->size);
+        b->lse[j] = a->lse[at];
+        b->delta[j] = row_dot(b->d_rows + j * a->size, a->o + at * a->size, a->size);
+    }
+}
+
+/* The tile against keys [s0, s0 + n), n <= KEYS: leaves p and dp in b. */
+static void back_keys(struct back *b, const struct heads *a, const struct tile *t, bool prefix,
+                      int64_t s0, int64_t n)
+{
+    against(a, t, prefix ? a->pk : a->k, s0, n, b->q_turned, b->s);
+    score(a, t, prefix, s0, n, b->s);
+    against(a, t, prefix ? a->pv : a->v, s0, n, b->d_turned, b->dp);
+    slopes(a, t, b->lse, b->delta, n, b->s, b->dp);
+}
+
+static void backward_tile(const struct heads *a, const struct tile *t, float *scratch)
+{
+    struct back b;
+    back_init(&b, a, t, scratch);
+    for (int64_t s0 = 0; a->dq != NULL && s0 < a->prefix; s0 += KEYS) {
+        int64_t n = cpu_smaller(KEYS, a->prefix - s0);
+        back_keys(&b, a, t, true, s0, n);
+        gather(a, t, a->pk, s0, n, b.dp, b.dq);
     }
     for (int64_t s0 = t->low; s0 < t->high; s0 += KEYS) {
         int64_t n = cpu_smaller(KEYS, t->high - s0);
-        against(a, t, a->k, s0, n, q_turned, s);
-        score(a, t, s0, n, s);
-        against(a, t, a->v, s0, n, d_turned, dp);
-        slopes(a, t, lse, delta, n, s, dp);
-        if (a->dv != NULL) spread(a, t, a->dv, s0, n, s, d_rows);
-        if (a->dk != NULL) spread(a, t, a->dk, s0, n, dp, q_rows);
-        if (a->dq != NULL) gather(a, t, a->k, s0, n, dp, dq);
+        back_keys(&b, a, t, false, s0, n);
+        if (a->dv != NULL) spread(a, t, a->dv, s0, n, b.s, b.d_rows);
+        if (a->dk != NULL) spread(a, t, a->dk, s0, n, b.dp, b.q_rows);
+        if (a->dq != NULL) gather(a, t, a->k, s0, n, b.dp, b.dq);
     }
     for (int64_t j = 0; a->dq != NULL && j < t->columns; j++)
-        memcpy(a->dq + at_column(a, t, j) * a->size, dq + j * a->size,
-               (size_t)a->size * sizeof *dq);
+        memcpy(a->dq + at_column(a, t, j) * a->size, b.dq + j * a->size,
+               (size_t)a->size * sizeof *b.dq);
 }
 
 static void backward_size(const struct kernel_call *largest, struct cpu_size *size)
@@ -357,14 +411,16 @@ static uint32_t backward_tasks(struct cpu_job *job)
     struct heads a = heads_of(&job->call);
     int32_t *begin = (int32_t *)job->shared + 1, *least = begin + a.queries + 1, count = 0;
     if (a.queries == 0 && a.keys == 0) return 0;
+    if (a.dq == NULL && a.dk == NULL && a.dv == NULL) return 0;
     int64_t lowest = INT32_MAX, highest = -1;
     for (int64_t t = a.queries - 1; t >= 0; t--) {
         lowest = cpu_smaller(lowest, first_key(&a, t));
         least[t] = (int32_t)lowest;
     }
     for (int64_t t = 0; t < a.queries; t++) {
-        if (t == 0 || (a.keys == a.queries && least[t] >= t && highest < t))
-            begin[count++] = (int32_t)t;
+        bool apart =
+            a.keys == 0 ? t % a.tokens == 0 : a.keys == a.queries && least[t] >= t && highest < t;
+        if (t == 0 || apart) begin[count++] = (int32_t)t;
         highest = cpu_larger(highest, last_key(&a, t));
     }
     if (count == 0) begin[count++] = 0;
@@ -396,5 +452,32 @@ static void backward(const struct cpu_job *job, uint32_t index, void *scratch)
     }
 }
 
+static uint32_t prefix_tasks(struct cpu_job *job)
+{
+    struct heads a = heads_of(&job->call);
+    if (a.dpk == NULL && a.dpv == NULL) return 0;
+    return (uint32_t)(cpu_parts(a.prefix, KEYS) * a.g);
+}
+
+static void prefix_backward(const struct cpu_job *job, uint32_t index, void *scratch)
+{
+    struct heads a = heads_of(&job->call);
+    struct cpu_range keys = cpu_piece(a.prefix, KEYS, index / a.g);
+    int64_t g = index % a.g, n = keys.end - keys.begin;
+    clear_rows(&a, a.dpk, keys.begin, keys.end, g);
+    clear_rows(&a, a.dpv, keys.begin, keys.end, g);
+    for (int64_t t = 0; t < a.queries; t += a.tokens)
+        for (int64_t h = g * a.group; h < (g + 1) * a.group; h += a.heads) {
+            struct tile tile;
+            struct back b;
+            tile_init(&tile, &a, t, cpu_smaller(a.queries, t + a.tokens), h, g);
+            back_init(&b, &a, &tile, scratch);
+            back_keys(&b, &a, &tile, true, keys.begin, n);
+            if (a.dpv != NULL) spread(&a, &tile, a.dpv, keys.begin, n, b.s, b.d_rows);
+            if (a.dpk != NULL) spread(&a, &tile, a.dpk, keys.begin, n, b.dp, b.q_rows);
+        }
+}
+
 const struct cpu_kernel cpu_attention = {forward_size, {{forward_tasks, forward}}};
-const struct cpu_kernel cpu_attention_backward = {backward_size, {{backward_tasks, backward}}};
+const struct cpu_kernel cpu_attention_backward = {
+    backward_size, {{backward_tasks, backward}, {prefix_tasks, prefix_backward}}};

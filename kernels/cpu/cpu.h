@@ -51,7 +51,8 @@ extern const struct cpu_kernel cpu_binary, cpu_unary, cpu_sum, cpu_broadcast, cp
     cpu_matmul, cpu_embedding, cpu_gather_rows, cpu_scatter_rows, cpu_rms_norm,
     cpu_rms_norm_backward, cpu_rope_table, cpu_rope, cpu_swiglu, cpu_swiglu_backward, cpu_attention,
     cpu_attention_backward, cpu_cross_entropy, cpu_cross_entropy_backward, cpu_head_loss,
-    cpu_dropout, cpu_assign, cpu_accumulate, cpu_write_rows;
+    cpu_dropout, cpu_assign, cpu_accumulate, cpu_write_rows, cpu_slice, cpu_place, cpu_permute,
+    cpu_skew, cpu_skew_backward, cpu_dequantize_op, cpu_embedding_backward, cpu_encode, cpu_decode;
 
 static inline int64_t cpu_smaller(int64_t a, int64_t b)
 {

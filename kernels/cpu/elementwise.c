@@ -6,6 +6,7 @@
  */
 #include "cpu/cpu.h"
 #include "cpu/exp.h"
+#include "cpu/gelu.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -54,6 +55,7 @@ static struct plan plan_of(const struct graft_shape *out, const struct graft_sha
 
 static uint32_t tasks_of(const struct plan *p)
 {
+    if (p->inner == 0) return 0;
     if (p->inner <= CPU_CHUNK) return cpu_row_tasks(p->outer, p->inner);
     return (uint32_t)(p->outer * cpu_parts(p->inner, CPU_CHUNK));
 }
@@ -94,6 +96,7 @@ INLINE float apply2(int op, float a, float b)
     case GRAFT_OP_SUB: return a - b;
     case GRAFT_OP_MUL: return a * b;
     case GRAFT_OP_DIV: return a / b;
+    case GRAFT_OP_MAXIMUM: return a > b ? a : b;
     default: return a < b ? a : b;
     }
 }
@@ -126,6 +129,7 @@ static void binary_line(const struct kernel_call *call, const float *a, int64_t 
     case GRAFT_OP_SUB: line2(GRAFT_OP_SUB, a, sa, b, sb, out, n); break;
     case GRAFT_OP_MUL: line2(GRAFT_OP_MUL, a, sa, b, sb, out, n); break;
     case GRAFT_OP_DIV: line2(GRAFT_OP_DIV, a, sa, b, sb, out, n); break;
+    case GRAFT_OP_MAXIMUM: line2(GRAFT_OP_MAXIMUM, a, sa, b, sb, out, n); break;
     default: line2(GRAFT_OP_MINIMUM, a, sa, b, sb, out, n); break;
     }
 }
@@ -181,6 +185,11 @@ static void unary_line(const struct kernel_call *call, const float *a, int64_t s
     case GRAFT_OP_TANH: LOOP1(tanh_f32(x)); break;
     case GRAFT_OP_SIGMOID: LOOP1(sigmoid_f32(x)); break;
     case GRAFT_OP_SILU: LOOP1(x * sigmoid_f32(x)); break;
+    case GRAFT_OP_ABS: LOOP1(fabsf(x)); break;
+    case GRAFT_OP_SIGN: LOOP1((x > 0.0f ? 1.0f : 0.0f) - (x < 0.0f ? 1.0f : 0.0f)); break;
+    case GRAFT_OP_RELU: LOOP1(x > 0.0f ? x : 0.0f); break;
+    case GRAFT_OP_GELU: LOOP1(gelu_f32(x)); break;
+    case GRAFT_OP_GELU_TANH: LOOP1(gelu_tanh_f32(x)); break;
     default: LOOP1(finite(x)); break;
     }
 }

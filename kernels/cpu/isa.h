@@ -41,6 +41,15 @@
 #define cpu_accumulate CPU_NAME(cpu_accumulate)
 #define cpu_dequantize CPU_NAME(cpu_dequantize)
 #define cpu_write_rows CPU_NAME(cpu_write_rows)
+#define cpu_slice CPU_NAME(cpu_slice)
+#define cpu_place CPU_NAME(cpu_place)
+#define cpu_permute CPU_NAME(cpu_permute)
+#define cpu_skew CPU_NAME(cpu_skew)
+#define cpu_skew_backward CPU_NAME(cpu_skew_backward)
+#define cpu_dequantize_op CPU_NAME(cpu_dequantize_op)
+#define cpu_embedding_backward CPU_NAME(cpu_embedding_backward)
+#define cpu_encode CPU_NAME(cpu_encode)
+#define cpu_decode CPU_NAME(cpu_decode)
 
 /* kernels/ref/quant*.c */
 #define quant_name CPU_NAME(quant_name)

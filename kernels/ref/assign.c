@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Writes into a stored value `to`; the output is that memory.
- *   assign: to := from, unless a guard is given and is 0
+ *   assign: to := from, of any one type, unless a guard is given and is 0
  *   accumulate: to += from
  *   write_rows: row index[t] of to := from[t]; other rows stay
  */
@@ -11,11 +11,12 @@
 
 void REF_NAME(assign)(const struct kernel_call *call)
 {
-    real *to = call->in[0].data;
-    const real *from = call->in[1].data, *guard = call->in[2].data;
-    int64_t count = graft_shape_count(call->in[0].shape);
+    const real *guard = call->in[2].data;
+    int32_t dtype = call->in[0].dtype;
+    size_t size = dtype == GRAFT_DTYPE_U8 ? 1 : dtype == GRAFT_DTYPE_I32 ? 4 : sizeof(real);
     if (guard && guard[0] == 0) return;
-    for (int64_t i = 0; i < count; i++) to[i] = from[i];
+    memmove(call->in[0].data, call->in[1].data,
+            (size_t)graft_shape_count(call->in[0].shape) * size);
 }
 
 void REF_NAME(accumulate)(const struct kernel_call *call)

@@ -3,6 +3,8 @@
  * Ops of one or two numbers at a time, with numpy's broadcasting. Each is computed in double and
  * rounded once.
  *   sigmoid(a) = 1 / (1 + exp(-a))     silu(a) = a * sigmoid(a)
+ *   gelu(a) = a/2 erfc(-a / sqrt 2)    gelu_tanh(a) = a sigmoid(2 sqrt(2/pi) (a + 0.044715 a^3))
+ * The last two are the usual forms (Hendrycks and Gimpel 2016) without their cancellation.
  */
 #include "ref/real.h"
 
@@ -15,8 +17,15 @@ static double binary(int32_t op, double a, double b)
     case GRAFT_OP_SUB: return a - b;
     case GRAFT_OP_MUL: return a * b;
     case GRAFT_OP_DIV: return a / b;
+    case GRAFT_OP_MAXIMUM: return a > b ? a : b;
     default: return a < b ? a : b;
     }
+}
+
+static double gelu_tanh(double a)
+{
+    const double twice_sqrt_2_pi = 1.59576912160573071176;
+    return a / (1.0 + exp(-twice_sqrt_2_pi * (a + 0.044715 * a * a * a)));
 }
 
 static double unary(int32_t op, const union graft_params *params, double a)
@@ -29,6 +38,11 @@ static double unary(int32_t op, const union graft_params *params, double a)
     case GRAFT_OP_TANH: return tanh(a);
     case GRAFT_OP_SIGMOID: return 1.0 / (1.0 + exp(-a));
     case GRAFT_OP_SILU: return a / (1.0 + exp(-a));
+    case GRAFT_OP_ABS: return fabs(a);
+    case GRAFT_OP_SIGN: return (a > 0.0) - (a < 0.0);
+    case GRAFT_OP_RELU: return a > 0.0 ? a : 0.0;
+    case GRAFT_OP_GELU: return 0.5 * a * erfc(-0.70710678118654752440 * a);
+    case GRAFT_OP_GELU_TANH: return gelu_tanh(a);
     default: return isfinite(a) ? 1.0 : 0.0;
     }
 }
@@ -69,7 +83,7 @@ void REF_NAME(elementwise)(const struct kernel_call *call)
 {
     const real *a = call->in[0].data;
     real *out = call->out[0].data;
-    if (call->op <= GRAFT_OP_DIV || call->op == GRAFT_OP_MINIMUM) {
+    if (call->op <= GRAFT_OP_DIV || call->op == GRAFT_OP_MINIMUM || call->op == GRAFT_OP_MAXIMUM) {
         binaries(call);
         return;
     }

@@ -30,7 +30,9 @@ kernel_function REF_NAME(elementwise), REF_NAME(sum), REF_NAME(broadcast), REF_N
     REF_NAME(matmul), REF_NAME(embedding), REF_NAME(gather_rows), REF_NAME(scatter_rows),
     REF_NAME(rms_norm), REF_NAME(rms_norm_backward), REF_NAME(rope_table), REF_NAME(rope),
     REF_NAME(swiglu), REF_NAME(swiglu_backward), REF_NAME(attention), REF_NAME(attention_backward),
-    REF_NAME(cross_entropy), REF_NAME(cross_entropy_backward), REF_NAME(head_loss),
+    REF_NAME(cross_entropy), REF_NAME(cross_entropy_backward), REF_NAME(head_loss), REF_NAME(slice),
+    REF_NAME(place), REF_NAME(permute), REF_NAME(skew), REF_NAME(skew_backward),
+    REF_NAME(dequantize), REF_NAME(embedding_backward), REF_NAME(encode), REF_NAME(decode),
     REF_NAME(dropout), REF_NAME(assign), REF_NAME(accumulate), REF_NAME(write_rows);
 
 #endif

@@ -43,7 +43,7 @@ struct small {
 #ifndef OPTION_R
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "r", GRAFT_OPTION_INT, offsetof(struct small, r), "8", 1, 64, NULL, NULL, "a number"       \
+        "r", GRAFT_OPTION_INT, offsetof(struct small, r), "8", 1, 64, NULL, NULL, "a number", 0, 0 \
     }
 #endif
 static const struct graft_option option_table[] = {OPTION_R};

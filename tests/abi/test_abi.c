@@ -44,7 +44,7 @@ static const struct {
     {"adapter-option_stride.so", "option_stride: found 16, expected 48"},
     {"adapter-option_none.so", "options: found none, option_count is 3"},
     {"adapter-option_key.so", "option 0: key: expected letters, digits and _"},
-    {"adapter-option_type.so", "option r: type: found 9, this graft knows 1 to 5"},
+    {"adapter-option_type.so", "option r: type: found 9, this graft knows 1 to 6"},
     {"adapter-option_outside.so", "option r: offset: found 8, the member of 8 bytes ends past "
                                   "options_size 8"},
     {"adapter-option_unaligned.so", "option r: offset: found 4, its member is aligned to 8"},
@@ -55,9 +55,10 @@ static const struct {
     {"adapter-option_range.so", "option r: min and max: found a range without a number"},
     {"adapter-option_twice.so", "option r: key: found twice"},
     {"adapter-option_pattern.so", "twice"},
+    {"adapter-option_sites.so", "option r: pattern: found s, sites have none"},
     {"adapter-functions_none.so", "functions: found none, expected a struct graft_adapter"},
-    {"adapter-functions_size.so", "functions.struct_size: found 8, expected 32"},
-    {"adapter-functions_null.so", "functions.linear: found NULL, expected a function"},
+    {"adapter-functions_size.so", "functions.struct_size: found 8, expected 104"},
+    {"adapter-functions_null.so", "functions: found no linear, norm, embedding, attention or block"},
     {"wrongly-named.so", "file name: expected KIND-NAME.so"},
 };
 

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Writes ref.json: small cases of ops computed by PyTorch in double, backward passes by its
-# autograd, as an outside measure of the reference kernels. Run: make_ref_data.py > ref.json
+# autograd, 8-bit codes by bitsandbytes, as an outside measure of the reference kernels.
+# Run: make_ref_data.py > ref.json
 import json
 import sys
 
+import bitsandbytes.functional as B
 import torch
 import torch.nn.functional as F
 
@@ -20,9 +22,14 @@ def draw(*shape, scale=1.0):
 
 
 def pack(t):
+    if t is None:
+        return None
+    if t.dtype == torch.uint8:
+        return {"dtype": "u8", "shape": list(t.shape), "data": t.flatten().tolist()}
     if not torch.is_floating_point(t):
         return {"dtype": "i32", "shape": list(t.shape), "data": t.flatten().tolist()}
-    data = [float(f"{x:.13g}") for x in t.detach().flatten().tolist()]
+    digits = 9 if t.dtype == torch.float32 else 13
+    data = [float(f"{x:.{digits}g}") for x in t.detach().flatten().tolist()]
     return {"dtype": "f32", "shape": list(t.shape), "data": [int(x) if x == int(x) else x for x in data]}
 
 
@@ -102,14 +109,16 @@ def rotary():
         cases[-1]["out"][0] = pack(torch.cat([x.view(3, heads, size)[..., :rotary], rest], -1).reshape(3, -1))
 
 
-def attention(tokens, heads, kv_heads, size, starts, window, softcap):
+def attention(tokens, heads, kv_heads, size, starts, window, softcap, prefix=0, alone=False):
     q, k, v = (draw(tokens, n * size).requires_grad_() for n in (heads, kv_heads, kv_heads))
+    pk, pv = (draw(prefix, kv_heads * size).requires_grad_() for _ in range(2)) if prefix else (k[:0], v[:0])
     first = torch.zeros(tokens, dtype=torch.int32)
     for s in starts:
         first[s:] = s
     last = torch.arange(tokens, dtype=torch.int32)
-    split = lambda x, n: x.view(tokens, n, size).transpose(0, 1)
-    kk, vv = (split(x, kv_heads).repeat_interleave(heads // kv_heads, 0) for x in (k, v))
+    split = lambda x, n: x.view(-1, n, size).transpose(0, 1)
+    keys, values = torch.cat([pk, k]), torch.cat([pv, v])
+    kk, vv = (split(x, kv_heads).repeat_interleave(heads // kv_heads, 0) for x in (keys, values))
     z = split(q, heads) @ kk.mT * 0.5
     if softcap:
         z = softcap * torch.tanh(z / softcap)
@@ -117,13 +126,20 @@ def attention(tokens, heads, kv_heads, size, starts, window, softcap):
     seen = (at[None] >= first[:, None]) & (at[None] <= last[:, None])
     if window:
         seen &= at[None] > last[:, None] - window
+    if alone:
+        seen[:] = False
+    seen = torch.cat([torch.ones(tokens, prefix, dtype=torch.bool), seen], 1)
     z = z.masked_fill(~seen, -torch.inf)
     o = (z.softmax(-1) @ vv).transpose(0, 1).reshape(tokens, -1)
     lse = z.logsumexp(-1).T.contiguous()
     do = draw(tokens, heads * size)
     params = dict(scale=0.5, softcap=softcap, heads=heads, kv_heads=kv_heads, head_size=size, window=window)
-    case("attention", [q, k, v, first, last], [o, lse], **params)
-    case("attention_backward", [q, k, v, first, last, o, lse, do], grads(o, do, [q, k, v]), **params)
+    own = [None] * 4 if alone else [k, v, first, last]
+    extra = [pk, pv] if prefix else []
+    sources = [q] + ([] if alone else [k, v]) + extra
+    dq, *rest = grads(o, do, sources)
+    case("attention", [q, *own, *extra], [o, lse], **params)
+    case("attention_backward", [q, *own, o, lse, do, *extra], [dq] + [None] * 2 * alone + rest, **params)
 
 
 def losses():
@@ -147,6 +163,54 @@ def rows():
     case("scatter_rows", [x, index], [torch.zeros(5, 3).index_copy(0, index.long(), x)], capacity=5, kind=0)
 
 
+def activations():
+    x, a, b = draw(24, scale=3), draw(2, 5), draw(5)
+    case("maximum", [a, b], [torch.maximum(a, b)])
+    case("abs", [x], [x.abs()])
+    case("sign", [torch.cat([x, torch.zeros(1)])], [torch.cat([x, torch.zeros(1)]).sign()])
+    case("relu", [x], [x.relu()])
+    case("gelu", [x], [F.gelu(x)])
+    case("gelu_tanh", [x], [F.gelu(x, approximate="tanh")])
+
+
+def moves():
+    x = draw(3, 7, 2)
+    case("slice", [x], [x[:, 2:5].contiguous()], axis=1, begin=2, length=3)
+    y = torch.zeros(3, 9, 2)
+    y[:, 1:8] = x
+    case("place", [x], [y], axis=1, begin=1, length=9)
+    case("permute", [x], [x.permute(2, 0, 1).contiguous()], axes=[2, 0, 1])
+    table, ids, dy = draw(4, 3).requires_grad_(), torch.tensor([6, 9, 3, 6, 20], dtype=torch.int32), draw(5, 3)
+    inside = (ids >= 5) & (ids < 9)
+    y = F.embedding((ids - 5).clamp(0, 3).long(), table) * inside[:, None]
+    case("embedding", [ids, table], [y], first=5)
+    case("embedding_backward", [dy, ids], grads(y, dy, [table]), first=5, rows=4)
+
+
+def skews():
+    """As PEFT's OFT makes them: a vector over torch.triu_indices, and its negative below."""
+    size = 5
+    v, dm = draw(3, size * (size - 1) // 2).requires_grad_(), draw(3, size, size)
+    rows, columns = torch.triu_indices(size, size, 1)
+    m = torch.zeros(3, size, size)
+    m[:, rows, columns] = v
+    m = m - m.mT
+    case("skew", [v], [m], size=size)
+    case("skew_backward", [dm], grads(m, dm, [v]), size=size)
+
+
+def codes():
+    """Through bitsandbytes' path for other types, which takes the nearest code; its fast path for f32 on
+    the CPU looks codes up in a coarser table and is off by up to four of them near 0."""
+    code_map = B.create_dynamic_map().float()
+    spread = torch.logspace(-6, 0, 140, dtype=torch.float32)[torch.randperm(140)]
+    x = torch.randn(140, dtype=torch.float32) * spread
+    q, absmax = torch.ops.bitsandbytes.quantize_blockwise(x.double(), code_map, 64)
+    back = B.dequantize_blockwise(q, absmax=absmax, code=code_map, blocksize=64)
+    case("encode", [x, code_map], [q, absmax], block=64)
+    case("decode", [q, absmax, code_map], [back], block=64)
+
+
 elementwise()
 products()
 norms()
@@ -158,5 +222,12 @@ attention(8, 3, 1, 4, [5], 2, 0)
 attention(8, 2, 1, 4, [], 3, 1.5)
 losses()
 rows()
+activations()
+moves()
+skews()
+attention(4, 4, 2, 2, [2], 0, 0, prefix=3)
+attention(5, 2, 1, 3, [], 2, 1.5, prefix=1)
+attention(3, 4, 2, 2, [], 0, 0, prefix=5, alone=True)
+codes()
 json.dump({"torch": torch.__version__.split("+")[0], "cases": cases}, sys.stdout, separators=(",", ":"))
 sys.stdout.write("\n")

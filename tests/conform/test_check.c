@@ -67,7 +67,11 @@ static void test_gradients(void **state)
 {
     static const int32_t without[] = {GRAFT_OP_FINITE,
                                       GRAFT_OP_MINIMUM,
-                                      GRAFT_OP_EMBEDDING,
+                                      GRAFT_OP_MAXIMUM,
+                                      GRAFT_OP_DEQUANTIZE,
+                                      GRAFT_OP_EMBEDDING_BACKWARD,
+                                      GRAFT_OP_ENCODE,
+                                      GRAFT_OP_DECODE,
                                       GRAFT_OP_RMS_NORM_BACKWARD,
                                       GRAFT_OP_ROPE_TABLE,
                                       GRAFT_OP_SWIGLU_BACKWARD,
@@ -284,6 +288,32 @@ static void test_window_off_by_one(void **state)
     caught_kernel(GRAFT_OP_ATTENTION_BACKWARD, wide_window, "attention_backward", "window 5");
 }
 
+/* The gradient of the prefix's values without the last query. */
+static void prefix_last_row(const struct kernel_call *call)
+{
+    struct kernel_call cut = *call;
+    ref_kernel(call->op)(call);
+    cut.out[0].data = cut.out[1].data = cut.out[2].data = cut.out[3].data = NULL;
+    cut.in[1].data = cut.in[2].data = cut.in[3].data = cut.in[4].data = NULL;
+    if (cut.out[4].data == NULL || cut.in[0].shape.dim[0] < 2) return;
+    cut.in[0].shape.dim[0] -= 1;
+    ref_kernel(call->op)(&cut);
+}
+
+static void no_prefix(const struct kernel_call *call)
+{
+    struct kernel_call cut = *call;
+    if (cut.in[1].data != NULL) cut.in[5].data = cut.in[6].data = NULL;
+    ref_kernel(call->op)(&cut);
+}
+
+static void test_prefix_lost(void **state)
+{
+    (void)state;
+    caught_kernel(GRAFT_OP_ATTENTION, no_prefix, "attention", "prefix 1");
+    caught_kernel(GRAFT_OP_ATTENTION_BACKWARD, prefix_last_row, "attention_backward", "output 4");
+}
+
 /* Writes the values over the queries and reads the queries of the next head after. */
 static void attention_over_queries(const struct kernel_call *call)
 {
@@ -370,14 +400,23 @@ static void test_leak(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference_passes),   cmocka_unit_test(test_reference_f64_passes),
-        cmocka_unit_test(test_gradients),          cmocka_unit_test(test_no_case_fails),
-        cmocka_unit_test(test_reads_after_writes), cmocka_unit_test(test_accumulators_not_cleared),
-        cmocka_unit_test(test_last_row_dropped),   cmocka_unit_test(test_writes_past_end),
-        cmocka_unit_test(test_live_rows_ignored),  cmocka_unit_test(test_input_changed),
-        cmocka_unit_test(test_gradient_sign),      cmocka_unit_test(test_gradient_on_device),
-        cmocka_unit_test(test_window_off_by_one),  cmocka_unit_test(test_attention_in_place),
-        cmocka_unit_test(test_wrong_numbers),      cmocka_unit_test(test_leak),
+        cmocka_unit_test(test_reference_passes),
+        cmocka_unit_test(test_reference_f64_passes),
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_no_case_fails),
+        cmocka_unit_test(test_reads_after_writes),
+        cmocka_unit_test(test_accumulators_not_cleared),
+        cmocka_unit_test(test_last_row_dropped),
+        cmocka_unit_test(test_writes_past_end),
+        cmocka_unit_test(test_live_rows_ignored),
+        cmocka_unit_test(test_input_changed),
+        cmocka_unit_test(test_gradient_sign),
+        cmocka_unit_test(test_gradient_on_device),
+        cmocka_unit_test(test_window_off_by_one),
+        cmocka_unit_test(test_attention_in_place),
+        cmocka_unit_test(test_prefix_lost),
+        cmocka_unit_test(test_wrong_numbers),
+        cmocka_unit_test(test_leak),
     };
     return TEST_MAIN(tests);
 }

@@ -127,7 +127,7 @@ static void setup_open(struct setup *s, const struct golden *g, const char *file
     assert_int_equal(model_config(s->model)->vocab, g->vocab);
     assert_non_null(model_sites(s->model, &sites));
     s->lora = (struct lora){s->store, g->adapter, g->scale, 0};
-    s->wrap = (struct model_wrap){&s->lora, wrap};
+    s->wrap = (struct model_wrap){.context = &s->lora, .linear = wrap};
     s->in = input_entries(s->store, g->count + DEAD);
 }
 

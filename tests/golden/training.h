@@ -145,7 +145,9 @@ static inline void rig_session(struct rig *r, const char *model)
     assert_non_null(s);
     assert_ok(store_create(&s->store, &e), &e);
     assert_ok(model_open(model, &keep, s->store, &s->model, &e), &e);
-    assert_ok(adapt_create(&r->adapter, 1, s->model, s->store, 42, &s->adapt, &e), &e);
+    struct adapt_request request = {
+        .adapters = &r->adapter, .count = 1, .model = s->model, .store = s->store, .seed = 42};
+    assert_ok(adapt_create(&request, &s->adapt, &e), &e);
     r->session = s;
 }
 

@@ -65,6 +65,9 @@ static void test_nearest(void **state)
     (void)state;
     assert_string_equal(nearest_word("lora_alhpa", keys, 3), "lora_alpha");
     assert_null(nearest_word("quantize", keys, 3));
+    static const char *const methods[] = {"adam", "adamw", "hra", "lora"};
+    assert_string_equal(nearest_word("lroa", methods, 4), "lora");
+    assert_string_equal(nearest_word("adamv", methods, 4), "adamw");
 }
 
 /* Known answers of Random123's kat_vectors for philox4x32 with 10 rounds. */

@@ -172,7 +172,7 @@ static int run(const char *const *from, char *out, char *err)
     for (size_t i = 0; i < 2; i++) {
         FILE *file = fopen(names[i], "r");
         assert_non_null(file);
-        texts[i][fread(texts[i], 1, 8191, file)] = '\0';
+        texts[i][fread(texts[i], 1, 65535, file)] = '\0';
         fclose(file);
     }
     return status;
@@ -180,7 +180,7 @@ static int run(const char *const *from, char *out, char *err)
 
 static void test_program(void **state)
 {
-    char out[8192], err[8192];
+    char out[65536], err[65536];
     (void)state;
     assert_int_equal(run(WORDS("--version"), out, err), 0);
     assert_non_null(strstr(out, "(ABI 1.0"));
@@ -197,7 +197,7 @@ static void test_program(void **state)
 
 static void test_plugin_commands(void **state)
 {
-    char out[8192], err[8192];
+    char out[65536], err[65536];
     (void)state;
     assert_int_equal(run(WORDS("plugin", "list"), out, err), 0);
     assert_non_null(strstr(out, "optimizer  plain             0.1.0     a plugin for tests\n"));
@@ -217,7 +217,7 @@ static void test_plugin_commands(void **state)
 
 static void test_json(void **state)
 {
-    char out[8192], err[8192];
+    char out[65536], err[65536];
     struct error e = {0};
     json_t *value = NULL;
     (void)state;
@@ -239,7 +239,7 @@ static void test_explain(void **state)
     static const char yaml[] = "model: m.gguf\ndata: {train: t.jsonl}\n"
                                "adapter: {method: full, steps: 1}\n"
                                "optimizer: {method: plain, lr: 1}\n";
-    char out[8192], err[8192];
+    char out[65536], err[65536];
     (void)state;
     const struct {
         const char *name, *text;

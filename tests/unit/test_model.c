@@ -303,13 +303,20 @@ static void test_sites(void **state)
     (void)state;
     open_good(&o, GOLDEN "llama3/model.gguf", NULL);
     const struct model_site *s = model_sites(o.model, &count);
-    assert_int_equal(count, 2 * 7 + 1);
+    /* a layer: seven linear, its attention, two blocks, two norms; then what stands outside */
+    assert_int_equal(count, 2 * 12 + 3);
     assert_string_equal(s[0].name, "model.layers.0.self_attn.q_proj");
-    assert_string_equal(s[13].name, "model.layers.1.mlp.down_proj");
-    assert_true(s[7].layer == 1 && s[0].in_features == 16 && s[0].out_features == 32);
-    assert_true(s[13].in_features == 24 && s[13].out_features == 16);
+    assert_string_equal(s[12 + 6].name, "model.layers.1.mlp.down_proj");
+    assert_true(s[12].layer == 1 && s[0].in_features == 16 && s[0].out_features == 32);
+    assert_true(s[12 + 6].in_features == 24 && s[12 + 6].out_features == 16);
     assert_true(s[3].bias != NULL && s[4].bias == NULL);
     assert_string_equal(s[0].weight->name, Q0);
+    assert_true(s[7].kind == GRAFT_SITE_ATTENTION && s[7].sibling == &s[0]);
+    assert_true(s[8].kind == GRAFT_SITE_BLOCK && s[9].part == GRAFT_BLOCK_MLP);
+    assert_string_equal(s[9].name, "model.layers.0.mlp");
+    assert_string_equal(s[11].name, "model.layers.0.post_attention_layernorm");
+    assert_string_equal(s[24].name, "model.embed_tokens");
+    assert_true(s[25].kind == GRAFT_SITE_NORM && strcmp(s[25].name, "model.norm") == 0);
     done(&o);
 }
 
@@ -395,6 +402,7 @@ static void test_quantized_rows_are_moved_whole(void **state)
     assert_ok(model_upload(o.model, &m.backend, &e), &e);
     const struct model_site *s = model_sites(o.model, &count);
     for (size_t i = 0; i + 1 < count; i++) {
+        if (s[i].kind != GRAFT_SITE_LINEAR) continue;
         const struct stored *w = s[i].weight;
         const float *x = weights_find(model_weights(plain.model), w->name)->data;
         float found[32];
@@ -429,7 +437,8 @@ static void test_nf4(void **state)
     assert_ok(model_upload(o.model, &m.backend, &e), &e);
     size_t count;
     const struct model_site *s = model_sites(o.model, &count);
-    for (size_t i = 0; i + 1 < count; i++) assert_int_equal(s[i].weight->dtype, GRAFT_DTYPE_NF4);
+    for (size_t i = 0; i + 1 < count; i++)
+        if (s[i].kind == GRAFT_SITE_LINEAR) assert_int_equal(s[i].weight->dtype, GRAFT_DTYPE_NF4);
     assert_int_equal(head_of(&o)->weight->dtype, GRAFT_DTYPE_F32);
     const struct tensor_view *view = weights_find(model_weights(o.model), Q0);
     assert_ok(weights_quantize_nf4(view, 64, true, &expected, &e), &e);
@@ -589,7 +598,7 @@ static void test_graph_names_the_site(void **state)
     struct error e = {0};
     graft_value hidden;
     char name[] = "model.layers.1.self_attn.o_proj";
-    struct model_wrap wrap = {name, stubborn};
+    struct model_wrap wrap = {.context = name, .linear = stubborn};
     (void)state;
     open_good(&o, GOLDEN "llama", NULL);
     struct graph *g = hidden_graph(&o, &wrap, NULL, &hidden);

@@ -82,7 +82,7 @@ static void test_list(void **state)
             assert_string_equal(path_base(item->hidden_by), path_base(item->path));
     }
     assert_true(loaded >= 5);
-    assert_int_equal(refused, 30);
+    assert_int_equal(refused, 31);
     assert_int_equal(hidden, 5);
     plugin_list_destroy(list);
 }
@@ -142,7 +142,7 @@ static void test_values(void **state)
     assert_string_equal(option_values_place(values, "steps"), "recipe.yaml:3:6");
     assert_null(option_values_place(values, "r"));
     struct str out = {0};
-    json_t *json = option_values_json(values);
+    json_t *json = option_values_json(values, false);
     json_write(&out, json, 0, false);
     assert_string_equal(out.data,
                         "{\"r\":8,\"rank_pattern\":{},\"lora_alpha\":16.0,\"alpha_pattern\":{},"

@@ -418,7 +418,7 @@ static void test_methods(void **state)
             "r.yaml:4:51: adapter.target_modules: found 3, expected text or a list of texts");
     refused_set("optimizer.momentun=1",
                 "--set 1: optimizer.momentun: unknown key; did you mean \"momentum\"? (known: "
-                "momentum, method, lr, weight_decay)");
+                "momentum, method, lr, weight_decay, groups)");
     refused_set("optimizer.lr=null", "r.yaml:4:12: optimizer.lr: missing: peak learning rate");
     refused_set("backend=nonesuch", "--set 1: backend.name: no backend is named \"nonesuch\"");
     refused_set("adapter.method=./adapter-none.so",
@@ -573,8 +573,8 @@ static void test_write_round_trip(void **state)
         assert_string_equal(first, second);
         assert_int_equal(s->adapter_count, again->adapter_count);
         for (size_t a = 0; a < s->adapter_count; a++) {
-            json_t *one = option_values_json(s->adapters[a].options);
-            json_t *two = option_values_json(again->adapters[a].options);
+            json_t *one = option_values_json(s->adapters[a].options, false);
+            json_t *two = option_values_json(again->adapters[a].options, false);
             assert_true(json_equal(one, two));
             json_decref(one);
             json_decref(two);

@@ -9,11 +9,12 @@
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
 
-static const int32_t binary_ops[] = {GRAFT_OP_ADD, GRAFT_OP_SUB, GRAFT_OP_MUL, GRAFT_OP_DIV,
-                                     GRAFT_OP_MINIMUM};
-static const int32_t unary_ops[] = {GRAFT_OP_AFFINE, GRAFT_OP_SQRT,  GRAFT_OP_EXP,
-                                    GRAFT_OP_EXPM1,  GRAFT_OP_TANH,  GRAFT_OP_SIGMOID,
-                                    GRAFT_OP_SILU,   GRAFT_OP_FINITE};
+static const int32_t binary_ops[] = {GRAFT_OP_ADD, GRAFT_OP_SUB,     GRAFT_OP_MUL,
+                                     GRAFT_OP_DIV, GRAFT_OP_MINIMUM, GRAFT_OP_MAXIMUM};
+static const int32_t unary_ops[] = {
+    GRAFT_OP_AFFINE,  GRAFT_OP_SQRT, GRAFT_OP_EXP,      GRAFT_OP_EXPM1, GRAFT_OP_TANH,
+    GRAFT_OP_SIGMOID, GRAFT_OP_SILU, GRAFT_OP_FINITE,   GRAFT_OP_ABS,   GRAFT_OP_SIGN,
+    GRAFT_OP_RELU,    GRAFT_OP_GELU, GRAFT_OP_GELU_TANH};
 
 /* live: -1 none; else the first dimension of the first (and, where it has one, the second) operand
  * is a capacity of token rows. */
@@ -50,7 +51,7 @@ static const struct line {
     {{{37, 1, 1, 1}, 1}, -1, FILL_NORMAL, 20},  {{{5, 33, 1, 1}, 2}, -1, FILL_NORMAL, 0},
     {{{2, 3, 5, 7}, 4}, -1, FILL_NORMAL, 4},    {{{70003, 1, 1, 1}, 1}, -1, FILL_NORMAL, 0},
     {{{12, 40, 1, 1}, 2}, 5, FILL_NORMAL, 0},   {{{12, 40, 1, 1}, 2}, 0, FILL_NORMAL, 0},
-    {{{400, 1, 1, 1}, 1}, -1, FILL_SPECIAL, 0},
+    {{{400, 1, 1, 1}, 1}, -1, FILL_SPECIAL, 0}, {{{19, 1, 1, 1}, 1}, -1, FILL_ZERO, 0},
 };
 
 static void make_binary(struct check_case *c, int32_t op, const struct pair *p)
@@ -70,6 +71,8 @@ static void make_unary(struct check_case *c, int32_t op, const struct line *l)
 {
     char a[64];
     enum fill fill = l->fill;
+    bool kink = op == GRAFT_OP_ABS || op == GRAFT_OP_SIGN || op == GRAFT_OP_RELU;
+    if (kink && fill == FILL_NORMAL && l->scale == 0.0) fill = FILL_AWAY;
     if (op == GRAFT_OP_SQRT) fill = FILL_POSITIVE;
     if (op != GRAFT_OP_FINITE && fill == FILL_SPECIAL) fill = FILL_NORMAL;
     case_begin(c, op, "%s, scale %g, live %d", shape_text(l->a, a), l->scale, (int)l->live);
@@ -102,6 +105,8 @@ static int64_t magnitude(struct check_data *d)
         case GRAFT_OP_EXP:
         case GRAFT_OP_SIGMOID:
         case GRAFT_OP_SILU: m *= 1.0 + fabs(a[i]); break;
+        case GRAFT_OP_GELU:
+        case GRAFT_OP_GELU_TANH: m = fabs(a[i]); break;
         case GRAFT_OP_AFFINE:
             m = fabs(d->c.params.affine.scale * a[i]) + fabs(d->c.params.affine.shift);
             break;

@@ -7,7 +7,7 @@
 #include <math.h>
 
 static const int64_t sizes[][3] = {/* tokens, live, channels */
-                                   {1, 1, 1},  {1, 1, 64},   {5, 5, 33},   {70, 41, 576},
+                                   {1, 1, 1},  {1, 1, 64},   {5, 5, 33},    {70, 41, 576},
                                    {9, 0, 16}, {3, 3, 4099}, {300, 300, 7}, {11, 8, 24}};
 static const double scales[] = {0, 1e-3, 30}; /* of x; a small one lets eps matter */
 

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * LoRA: a frozen layer plus a trained product of rank r (Hu et al. 2021, arXiv:2106.09685), with
- * rank-stabilized scaling (Kalajdzievski 2023, arXiv:2312.03732) and PEFT's keys.
+ * rank-stabilized scaling (Kalajdzievski 2023, arXiv:2312.03732), a learning rate of its own for B
+ * (LoRA+, Hayou et al. 2024, arXiv:2402.12354), trained row norms (DoRA, Liu et al. 2024,
+ * arXiv:2402.09353) and PEFT's keys.
  */
 #include <graft/adapter.h>
 
 #include <math.h>
 
-enum init { INIT_DEFAULT, INIT_GAUSSIAN };
+enum init { INIT_DEFAULT, INIT_GAUSSIAN, INIT_RANDOM };
 
 struct lora {
     int64_t r;
     double lora_alpha;
     double lora_dropout;
     int32_t use_rslora;
+    int32_t use_dora;
     int32_t init_lora_weights; /* enum init */
+    double loraplus_lr_ratio;
 };
 
-static const char *const inits[] = {"true", "gaussian", NULL};
+static const char *const inits[] = {"true", "gaussian", "false", NULL};
 
 static const struct graft_option options[] = {
     {.key = "r",
@@ -48,14 +52,64 @@ static const struct graft_option options[] = {
      .offset = offsetof(struct lora, use_rslora),
      .fallback = "false",
      .help = "scale by lora_alpha / sqrt(r) instead"},
+    {.key = "use_dora",
+     .type = GRAFT_OPTION_BOOL,
+     .offset = offsetof(struct lora, use_dora),
+     .fallback = "false",
+     .help = "train the norms of the weight's rows beside their directions"},
     {.key = "init_lora_weights",
      .type = GRAFT_OPTION_CHOICE,
      .offset = offsetof(struct lora, init_lora_weights),
      .fallback = "true",
      .choices = inits,
      .help =
-         "how A begins: uniform as torch's Linear, or normal with deviation 1/r; B begins at 0"},
+         "A uniform as torch's Linear or normal with deviation 1/r, and B 0; false: both uniform"},
+    {.key = "loraplus_lr_ratio",
+     .type = GRAFT_OPTION_FLOAT,
+     .offset = offsetof(struct lora, loraplus_lr_ratio),
+     .fallback = "1.0",
+     .min = 1e-3,
+     .max = 1e3,
+     .help = "the learning rate of B over that of A (LoRA+)",
+     .training = 1},
 };
+
+/* A parameter of the site with a learning rate or a first value of its own. */
+static graft_value special(struct graft_builder *b, const struct graft_linear_site *s,
+                           const char *name, struct graft_shape shape, enum graft_init init,
+                           double lr_scale, graft_value initial)
+{
+    struct graft_param_desc d;
+    memset(&d, 0, sizeof d);
+    d.struct_size = (uint32_t)sizeof d;
+    d.init = (int32_t)init;
+    d.site = &s->site;
+    d.name = name;
+    d.shape = shape;
+    d.lr_scale = lr_scale;
+    d.initial = initial;
+    return b->api->param(b, &d);
+}
+
+/* W' = m (W + s B A) / |W + s B A|, row by row, the norm taken as a constant (Liu et al. 2024, eq.
+ * 5 and section 4.3). As PEFT computes it, the frozen part sees the branch's dropout, too. */
+static graft_value dora(struct graft_builder *b, const struct graft_linear_site *s, graft_value x,
+                        graft_value dropped, graft_value change /* s B A [out, in] */,
+                        graft_value branch /* s B A dropped [T, out] */)
+{
+    graft_value y = graft_base(b, s, x), bias = graft_base_bias(b, &s->site);
+    graft_value seen = dropped.id == x.id ? y : graft_base(b, s, dropped);
+    graft_value W = graft_unary(b, GRAFT_OP_DEQUANTIZE, graft_base_weight(b, &s->site));
+    graft_value whole = graft_add(b, W, change);
+    graft_value norm = graft_sum(b, graft_mul(b, whole, whole), 2 /* axis 1 */);
+    norm = graft_reshape(b, graft_unary(b, GRAFT_OP_SQRT, norm), graft_shape1(s->out_features));
+    graft_value m = special(b, s, "lora_magnitude_vector", graft_shape1(s->out_features),
+                            GRAFT_INIT_ZEROS, 1.0, norm);
+    graft_value gain = graft_div(b, m, graft_unary(b, GRAFT_OP_DETACH, norm));
+    if (bias.id != 0) seen = graft_sub(b, seen, bias);
+    seen = graft_mul(b, graft_affine(b, gain, 1.0, -1.0), seen);
+    return graft_add(b, y, graft_add(b, seen, graft_mul(b, gain, branch)));
+}
 
 /* y = base(x) + scaling * B A dropout(x)   (Hu et al. 2021, eq. 3) */
 static graft_value linear(struct graft_builder *b, const void *settings,
@@ -64,6 +118,7 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     const struct lora *o = (const struct lora *)settings;
     double scaling = o->lora_alpha / (o->use_rslora ? sqrt((double)o->r) : (double)o->r);
     int gaussian = o->init_lora_weights == INIT_GAUSSIAN;
+    const graft_value none = {0};
 
     if (o->r > s->in_features || o->r > s->out_features) {
         graft_fail(b, "r: %lld exceeds the layer's %lld inputs or %lld outputs; choose a smaller r",
@@ -71,20 +126,28 @@ static graft_value linear(struct graft_builder *b, const void *settings,
         return x;
     }
     graft_value A =
-        graft_param(b, s, "lora_A.weight", graft_shape2(o->r, s->in_features),
+        graft_param(b, &s->site, "lora_A.weight", graft_shape2(o->r, s->in_features),
                     gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)o->r);
-    graft_value B = graft_param(b, s, "lora_B.weight", graft_shape2(s->out_features, o->r),
-                                GRAFT_INIT_ZEROS, 0.0);
-    graft_value h = graft_linear(b, graft_dropout(b, x, o->lora_dropout), A); /* [T, r] */
-    return graft_add(b, graft_base(b, s, x), graft_scale(b, graft_linear(b, h, B), scaling));
+    graft_value B =
+        special(b, s, "lora_B.weight", graft_shape2(s->out_features, o->r),
+                o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : GRAFT_INIT_ZEROS,
+                o->loraplus_lr_ratio, none);
+    graft_value dropped = graft_dropout(b, x, o->lora_dropout);
+    graft_value branch = graft_linear(b, graft_linear(b, dropped, A), B);
+    branch = graft_scale(b, branch, scaling);
+    if (!o->use_dora) return graft_add(b, graft_base(b, s, x), branch);
+    return dora(b, s, x, dropped, graft_scale(b, graft_matmul(b, B, A, 0, 0), scaling), branch);
 }
 
-static const struct graft_config_field fields[] = {
-    {"fan_in_fan_out", "false"}, {"modules_to_save", "null"}, {"use_dora", "false"}, {NULL, NULL}};
+static const struct graft_config_field fields[] = {{.key = "fan_in_fan_out", .json = "false"},
+                                                   {.key = "modules_to_save", .json = "null"},
+                                                   {.key = "bias", .json = "\"none\""},
+                                                   {.key = NULL}};
 
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "LORA",
+                                               .default_targets = "q_proj v_proj",
                                                .fields = fields,
                                                .linear = linear};
 

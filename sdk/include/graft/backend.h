@@ -22,7 +22,7 @@ struct graft_device; /* opaque, the backend's own */
 struct graft_buffer;
 struct graft_program;
 
-enum { GRAFT_MAX_INPUTS = 10, GRAFT_MAX_OUTPUTS = 4 };
+enum { GRAFT_MAX_INPUTS = 10, GRAFT_MAX_OUTPUTS = 6 };
 #define GRAFT_ABSENT 0xFFFFFFFFu /* an optional input or an output that nobody reads */
 
 struct graft_device_info {

@@ -10,6 +10,8 @@
 #define GRAFT_BUILDER_H
 
 #include <graft/ops.h>
+#include <graft/site.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,11 +35,16 @@ struct graft_param_desc {
     uint32_t struct_size;
     int32_t init; /* enum graft_init */
     double scale;
-    const void *site; /* the site it belongs to; NULL: shared by the whole adapter */
+    const struct graft_site
+        *site;        /* NULL: shared by the whole adapter, saved under its bare name */
     const char *name; /* PEFT's, under the site: "lora_A.weight" */
     struct graft_shape shape;
     int32_t frozen;  /* 1: no gradient */
     int32_t unsaved; /* 1: not in the adapter's file */
+    /* If not 0, the parameter begins as this value instead: computed once before training; it may
+     * read frozen weights and other parameters that begin by `init`. */
+    graft_value initial;
+    double lr_scale; /* its learning rate is this times the recipe's; 0 means 1 */
 };
 
 struct graft_builder {
@@ -57,12 +64,28 @@ struct graft_builder_api {
     void (*refuse)(struct graft_builder *b, const char *text);
     /* Adapters only. */
     graft_value (*param)(struct graft_builder *b, const struct graft_param_desc *desc);
-    graft_value (*base)(struct graft_builder *b, const void *site, graft_value x);
+    graft_value (*base)(struct graft_builder *b, const struct graft_site *site,
+                        const graft_value *inputs, uint32_t count);
+    graft_value (*weight)(struct graft_builder *b, const struct graft_site *site, int32_t bias);
     graft_value (*dropout)(struct graft_builder *b, graft_value x, double rate);
+    void (*save)(struct graft_builder *b, const char *key, graft_value v);
+    void (*share)(struct graft_builder *b, const char *name, graft_value v);
+    graft_value (*shared)(struct graft_builder *b, const char *name);
+    /* 1: the numbers will be read from the adapter's file, so declare what `save` put there. */
+    int32_t (*from_file)(struct graft_builder *b);
     /* Optimizers only. */
     graft_value (*state)(struct graft_builder *b, const void *update, const char *name,
                          struct graft_shape shape, int32_t dtype, int32_t init);
     graft_value (*assign)(struct graft_builder *b, graft_value stored, graft_value value);
+    /* Numbers that never change, f32 [count]; copied. */
+    graft_value (*table)(struct graft_builder *b, const float *values, int64_t count);
+    /* Adapters only: i32 [count], the token ids of a text, repeated or cut to count; text NULL:
+     * drawn from the vocabulary. For initial values. */
+    graft_value (*tokens)(struct graft_builder *b, const char *text, int64_t count);
+    /* Adapters only: [count, layers * 2 * G * D], the keys (after RoPE) and the values that every
+     * layer of the bare model has of these tokens, a layer's keys before its values. For initial
+     * values. */
+    graft_value (*text_state)(struct graft_builder *b, const char *text, int64_t count);
 };
 
 /* An author's own refusal; the host adds the site's name. */
@@ -85,6 +108,12 @@ static inline struct graft_shape graft_shape_of(struct graft_builder *b, graft_v
 static inline graft_value graft_constant(struct graft_builder *b, double value)
 {
     return b->api->constant(b, value);
+}
+
+/* A constant vector [count]. */
+static inline graft_value graft_table(struct graft_builder *b, const float *values, int64_t count)
+{
+    return b->api->table(b, values, count);
 }
 
 static inline graft_value graft_unary(struct graft_builder *b, enum graft_op op, graft_value a)
@@ -119,6 +148,16 @@ static inline graft_value graft_mul(struct graft_builder *b, graft_value x, graf
 static inline graft_value graft_div(struct graft_builder *b, graft_value x, graft_value y)
 {
     return graft_binary(b, GRAFT_OP_DIV, x, y);
+}
+
+static inline graft_value graft_minimum(struct graft_builder *b, graft_value x, graft_value y)
+{
+    return graft_binary(b, GRAFT_OP_MINIMUM, x, y);
+}
+
+static inline graft_value graft_maximum(struct graft_builder *b, graft_value x, graft_value y)
+{
+    return graft_binary(b, GRAFT_OP_MAXIMUM, x, y);
 }
 
 /* scale * x + shift */
@@ -179,6 +218,87 @@ static inline graft_value graft_reshape(struct graft_builder *b, graft_value x,
     memset(&p, 0, sizeof p);
     p.shape = s;
     return b->api->op(b, GRAFT_OP_RESHAPE, &x, 1, &p);
+}
+
+/* Repeats dimensions of 1. Of a constant: that number in every place. */
+static inline graft_value graft_broadcast(struct graft_builder *b, graft_value x,
+                                          struct graft_shape s)
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.shape = s;
+    return b->api->op(b, GRAFT_OP_BROADCAST, &x, 1, &p);
+}
+
+/* Entries begin .. begin + length of an axis. */
+static inline graft_value graft_slice(struct graft_builder *b, graft_value x, int32_t axis,
+                                      int64_t begin, int64_t length)
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.slice.axis = axis;
+    p.slice.begin = begin;
+    p.slice.length = length;
+    return b->api->op(b, GRAFT_OP_SLICE, &x, 1, &p);
+}
+
+/* Zeros, `length` along the axis, with x at `begin`. */
+static inline graft_value graft_place(struct graft_builder *b, graft_value x, int32_t axis,
+                                      int64_t begin, int64_t length)
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.slice.axis = axis;
+    p.slice.begin = begin;
+    p.slice.length = length;
+    return b->api->op(b, GRAFT_OP_PLACE, &x, 1, &p);
+}
+
+/* Axis i of the result is axis[i] of x. */
+static inline graft_value graft_permute(struct graft_builder *b, graft_value x,
+                                        const int32_t axis[GRAFT_MAX_RANK])
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    memcpy(p.permute.axis, axis, sizeof p.permute.axis);
+    return b->api->op(b, GRAFT_OP_PERMUTE, &x, 1, &p);
+}
+
+/* v [R, size (size - 1) / 2] -> skew-symmetric matrices [R, size, size] */
+static inline graft_value graft_skew(struct graft_builder *b, graft_value v, int32_t size)
+{
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.skew.size = size;
+    return b->api->op(b, GRAFT_OP_SKEW, &v, 1, &p);
+}
+
+/* x [n] -> 8-bit codes, the result, and *scale [n / block] */
+static inline graft_value graft_encode(struct graft_builder *b, graft_value x, graft_value map,
+                                       int64_t block, graft_value *scale)
+{
+    graft_value inputs[2], codes;
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    inputs[0] = x;
+    inputs[1] = map;
+    p.codes.block = block;
+    codes = b->api->op(b, GRAFT_OP_ENCODE, inputs, 2, &p);
+    *scale = b->api->output(b, codes, 1);
+    return codes;
+}
+
+static inline graft_value graft_decode(struct graft_builder *b, graft_value codes,
+                                       graft_value scale, graft_value map, int64_t block)
+{
+    graft_value inputs[3];
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    inputs[0] = codes;
+    inputs[1] = scale;
+    inputs[2] = map;
+    p.codes.block = block;
+    return b->api->op(b, GRAFT_OP_DECODE, inputs, 3, &p);
 }
 
 /* In training: zeroes each number with probability rate and divides the others by 1 - rate.

@@ -21,8 +21,8 @@ struct graft_update {
     struct graft_shape shape; /* elementwise optimizers: [n], all tensors of a group end to end */
     graft_value param;        /* f32 */
     graft_value grad; /* f32: summed over the step's tokens, divided by their number, clipped */
-    graft_value lr;   /* [1], schedule applied */
-    graft_value weight_decay; /* [1] */
+    graft_value lr;   /* schedule applied; [1], or [n] where an elementwise one's tensors differ */
+    graft_value weight_decay; /* the same */
     graft_value step;         /* [1], f32, 1 at the first update */
 };
 

@@ -19,7 +19,10 @@ enum graft_option_type {
     GRAFT_OPTION_FLOAT = 3,  /* double in [min, max] */
     GRAFT_OPTION_STRING = 4, /* const char *, never NULL */
     GRAFT_OPTION_CHOICE =
-        5 /* int32_t, index into choices; YAML true and false match "true", "false" */
+        5, /* int32_t, index into choices; YAML true and false match "true", "false" */
+    GRAFT_OPTION_SITES = 6 /* int32_t, 1 at the sites that the value means: a list of names or a
+                              regular expression, as target_modules; a fallback's names stand
+                              with spaces between them */
 };
 
 /* One key. Arrays of options carry a stride, so later versions may append members here. */
@@ -33,6 +36,8 @@ struct graft_option {
     const char *pattern; /* a second key, a mapping from site pattern to value, that overrides
                             this one per site (PEFT's rank_pattern); NULL: none */
     const char *help;    /* one line */
+    int32_t training;    /* 1: a matter of training alone, not written with a trained adapter */
+    int32_t reserved;
 };
 
 #ifdef __cplusplus

@@ -4,6 +4,6 @@
  */
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "r", GRAFT_OPTION_CHOICE, 0, "a", 0, 0, NULL, NULL, "a word"                               \
+        "r", GRAFT_OPTION_CHOICE, 0, "a", 0, 0, NULL, NULL, "a word", 0, 0                         \
     }
 #include "descriptor.h"

@@ -4,6 +4,6 @@
  */
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "r", GRAFT_OPTION_INT, 0, "8.5", 1, 64, NULL, NULL, "a number"                             \
+        "r", GRAFT_OPTION_INT, 0, "8.5", 1, 64, NULL, NULL, "a number", 0, 0                       \
     }
 #include "descriptor.h"

@@ -4,6 +4,6 @@
  */
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "bad key", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, "a number"                         \
+        "bad key", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, "a number", 0, 0                   \
     }
 #include "descriptor.h"

@@ -4,6 +4,6 @@
  */
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, "r", ""                                        \
+        "r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, "r", "", 0, 0                                  \
     }
 #include "descriptor.h"

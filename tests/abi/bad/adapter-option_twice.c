@@ -3,8 +3,8 @@
  * One key twice.
  */
 #define OPTION_R                                                                                   \
-    {"r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, ""},                                        \
+    {"r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, "", 0, 0},                                  \
     {                                                                                              \
-        "r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, ""                                       \
+        "r", GRAFT_OPTION_INT, 0, "8", 1, 64, NULL, NULL, "", 0, 0                                 \
     }
 #include "descriptor.h"

@@ -4,6 +4,6 @@
  */
 #define OPTION_R                                                                                   \
     {                                                                                              \
-        "r", 9, 0, "8", 1, 64, NULL, NULL, "a number"                                              \
+        "r", 9, 0, "8", 1, 64, NULL, NULL, "a number", 0, 0                                        \
     }
 #include "descriptor.h"

@@ -14,8 +14,10 @@ struct newer_option {
 };
 
 static const struct newer_option newer_options[] = {
-    {{"r", GRAFT_OPTION_INT, offsetof(struct newer, r), "8", 1, 64, NULL, NULL, "first"}, "rows"},
-    {{"s", GRAFT_OPTION_INT, offsetof(struct newer, s), "9", 1, 64, NULL, NULL, "second"}, "rows"}};
+    {{"r", GRAFT_OPTION_INT, offsetof(struct newer, r), "8", 1, 64, NULL, NULL, "first", 0, 0},
+     "rows"},
+    {{"s", GRAFT_OPTION_INT, offsetof(struct newer, s), "9", 1, 64, NULL, NULL, "second", 0, 0},
+     "rows"}};
 
 static graft_value linear(struct graft_builder *b, const void *options,
                           const struct graft_linear_site *site, graft_value x)

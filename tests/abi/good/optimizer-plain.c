@@ -11,7 +11,7 @@ struct plain {
 
 static const struct graft_option plain_options[] = {
     {"momentum", GRAFT_OPTION_FLOAT, offsetof(struct plain, momentum), "0.9", 0, 1, NULL, NULL,
-     "share of the last step that is kept"}};
+     "share of the last step that is kept", 0, 0}};
 #define OPTIONS plain_options
 #define OPTION_COUNT 1
 #define OPTIONS_SIZE sizeof(struct plain)

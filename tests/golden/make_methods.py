@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ten steps of training with each method that acts on linear layers, by torch + PEFT.
+
+For each case of data/methods: an adapter as PEFT saves it, with every parameter moved off its
+initial value so that no gradient is zero, and what the reference computes from there on the rows of
+a trace beside it: losses, gradient norms, the adapter at the end. README.md has the formats.
+
+Run: python make_methods.py [case ...]     (versions: data/VERSIONS.txt)
+"""
+
+import argparse
+import json
+import math
+import shutil
+import warnings
+
+import numpy as np
+import peft
+import torch
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+import common
+import make_traces
+
+METHODS = common.DATA / "methods"
+STEPS, ROWS = 10, make_traces.ROWS
+
+QV = ["q_proj", "v_proj"]
+# name: (base, PEFT's config, its arguments); a rate: of B's learning rate over A's
+CASES = {
+    "ia3": ("llama", peft.IA3Config, {"target_modules": ["k_proj", "v_proj", "down_proj"],
+                                      "feedforward_modules": ["down_proj"]}),
+    "ia3_pattern": ("qwen2", peft.IA3Config,
+                    {"target_modules": ["q_proj", "o_proj", "up_proj", "down_proj"],
+                     "feedforward_modules": r".*\.(mlp\.down|self_attn\.o)_proj"}),
+    "bitfit": ("llama", peft.BeftConfig, {"target_modules": ["v_proj", "o_proj"]}),
+    "miss": ("llama", peft.MissConfig, {"target_modules": QV, "r": 5}),
+    "miss_whole": ("qwen2", peft.MissConfig, {"target_modules": ["q_proj", "down_proj"], "r": 8}),
+    "loha": ("llama", peft.LoHaConfig,
+             {"target_modules": QV, "r": 3, "alpha": 6,
+              "rank_pattern": {"layers.1.self_attn.q_proj": 2}}),
+    "lokr": ("llama", peft.LoKrConfig, {"target_modules": QV, "r": 2, "alpha": 4,
+                                        "decompose_both": True}),
+    "lokr_factor": ("qwen2", peft.LoKrConfig, {"target_modules": ["q_proj", "down_proj"], "r": 2,
+                                               "alpha": 4, "decompose_factor": 3}),
+    "hra": ("llama", peft.HRAConfig, {"target_modules": QV, "r": 4}),
+    "hra_orthogonal": ("qwen2", peft.HRAConfig,
+                       {"target_modules": ["v_proj", "down_proj"], "r": 3, "apply_GS": True}),
+    "vera": ("llama", peft.VeraConfig, {"target_modules": QV, "r": 8}),
+    "vera_sizes": ("qwen2", peft.VeraConfig,
+                   {"target_modules": ["q_proj", "gate_proj", "down_proj"], "r": 6,
+                    "d_initial": 0.3}),
+    "oft": ("llama", peft.OFTConfig, {"target_modules": QV, "oft_block_size": 8}),
+    "oft_share": ("qwen2", peft.OFTConfig,
+                  {"target_modules": ["k_proj", "down_proj"], "r": 3, "oft_block_size": 0,
+                   "block_share": True, "num_cayley_neumann_terms": 4}),
+    "dora": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8,
+                                        "use_dora": True}),
+    "dora_bias": ("qwen2", peft.LoraConfig,
+                  {"target_modules": ["q_proj", "down_proj"], "r": 2, "lora_alpha": 3,
+                   "use_dora": True, "use_rslora": True}),
+    "loraplus": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8}, 8.0),
+}
+# how far parameters are moved; what is not here: 0.1
+MOVES = {"vera_lambda_b": 0.5, "hada_w2_b": 0.4, "lokr_w1": 0.4, "ia3_l": 0.2, "hra_u": 0.2,
+         "oft_R": 0.15, "lora_B": 0.15}
+
+
+def move(model, name):
+    """PEFT's initial values, each moved a little."""
+    rng = make_traces.rng_of(name, "method")
+    for key, p in sorted(model.named_parameters()):
+        if p.requires_grad:
+            scale = next((s for k, s in MOVES.items() if f".{k}" in key), 0.1)
+            noise = rng.standard_normal(tuple(p.shape)).astype(np.float32)
+            p.data = p.data + scale * torch.from_numpy(noise)
+
+
+def save_adapter(model, base, folder):
+    for c in model.peft_config.values():
+        c.base_model_name_or_path = f"../../../{base}"
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"  # sets are saved in hash order: sort them
+    saved = json.loads(path.read_text())
+    for key, value in saved.items():
+        if isinstance(value, list):
+            value.sort()
+    path.write_text(json.dumps(saved, indent=2, sort_keys=True) + "\n")
+
+
+def make_adapter(name, folder):
+    base, kind, options = CASES[name][:3]
+    torch.manual_seed(20240611)
+    model = AutoModelForCausalLM.from_pretrained(common.DATA / base, dtype=torch.float32,
+                                                 attn_implementation="eager")
+    model = peft.get_peft_model(model, kind(task_type="CAUSAL_LM", **options))
+    move(model, name)
+    save_adapter(model, base, folder)
+
+
+def read_rows(base):
+    trace = load_file(common.DATA / base / "trace.safetensors")
+    ends = np.cumsum(trace["row_lengths"])[:STEPS * ROWS]
+    return [(trace["tokens"][a:b], trace["labels"][a:b])
+            for a, b in zip(np.concatenate([[0], ends[:-1]]), ends)]
+
+
+def make_optimizer(model, ratio):
+    groups = {1.0: [], ratio: []}
+    for key, p in sorted(model.named_parameters()):
+        if p.requires_grad:
+            groups[ratio if "lora_B" in key else 1.0].append(p)
+    return torch.optim.AdamW([{"params": v, "ratio": k} for k, v in groups.items() if v], lr=1.0,
+                             betas=(0.9, 0.999), eps=make_traces.TRAINING["adam_epsilon"],
+                             weight_decay=make_traces.TRAINING["weight_decay"], foreach=False)
+
+
+def run(base, adapter, rows, dtype, ratio):
+    """Losses, norms and the adapter at the end."""
+    model = make_traces.load(common.DATA / base, adapter, dtype).train()  # nothing has dropout
+    optimizer = make_optimizer(model, ratio)
+    params = [p for p in model.parameters() if p.requires_grad]
+    losses, norms, first = [], [], None
+    for step in range(STEPS):
+        batch = rows[step * ROWS:(step + 1) * ROWS]
+        count = sum(int((labels[1:] != -100).sum()) for _, labels in batch)
+        total = 0.0
+        for ids, labels in batch:
+            nll, _ = make_traces.row_loss(model, ids, labels)
+            (nll / count).backward()
+            total += nll.item()
+        losses.append(total / count)
+        first = first or min(float(p.grad.abs().max()) for p in params)
+        norms.append(torch.nn.utils.clip_grad_norm_(params,
+                                                    make_traces.TRAINING["max_grad_norm"]).item())
+        for group in optimizer.param_groups:
+            group["lr"] = make_traces.learning_rate(step) * group["ratio"]
+        optimizer.step()
+        optimizer.zero_grad()
+    trace = {"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)}
+    trace.update({f"final.{k}": v.detach()
+                  for k, v in peft.get_peft_model_state_dict(model).items()
+                  if "vera_A" not in k and "vera_B" not in k})
+    return trace, first
+
+
+def make_case(name):
+    base, ratio = CASES[name][0], (*CASES[name], 1.0)[3]
+    folder, rows = METHODS / name, read_rows(base)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    make_adapter(name, folder)
+    trace, smallest = run(base, folder, rows, torch.float32, ratio)
+    exact, _ = run(base, folder, rows, torch.float64, ratio)
+    arrays = {k: v.to(torch.float32).contiguous().numpy() for k, v in trace.items()}
+    save_file(arrays, folder / "trace.safetensors")
+    noise = {k.rstrip("."): make_traces.largest_difference(trace, exact, k)
+             for k in ("losses", "grad_norms", "final.")}
+    common.write_json(folder / "trace.json", {
+        "base": base, "rows": base, "steps": STEPS, "loraplus_lr_ratio": ratio,
+        "float64_difference": {k: float(f"{v:.2g}") for k, v in noise.items()}}, indent=2)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    losses = arrays["losses"]
+    print(f"{name}: {size} bytes, loss {losses[0]:.4f} -> {losses[-1]:.4f}, smallest max |grad| "
+          f"{smallest:.1e}, noise {noise}", flush=True)
+    assert smallest > 1e-5 and math.isfinite(losses[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", help="cases to make (all)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    for name in args.cases or CASES:
+        make_case(name)
+
+
+if __name__ == "__main__":
+    main()
