@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Speed and memory of training SmolLM2-135M with LoRA r 8 on q and v, the quick start's rows, batches
+# of 8, f32, on two cores: graft, and where GRAFT_PYTHON names a Python with torch, transformers and
+# peft also those, on the same rows in the same batches. The two take turns; the medians are printed.
+#
+#   tests/bench/train_speed.sh [STEPS [RUNS]]      (30 steps, 3 runs)
+#
+# BUILD names the build folder (build), CORES the processors (0,1). Run it on an idle machine.
+set -euo pipefail
+
+cd "$(dirname "$0")/../.."
+steps=${1:-30} runs=${2:-3} build=${BUILD:-build} cores=${CORES:-0,1}
+rows=examples/data/bitext-short/train.jsonl
+model=$(examples/quickstart/fetch_model.sh)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+threads=$(tr ',' '\n' <<<"$cores" | wc -l)
+
+cat >"$work/recipe.yaml" <<END
+model: {path: "$model", compute: f32}
+data: {train: "$PWD/$rows", valid: "$PWD/examples/data/bitext-short/valid.jsonl", shuffle: false, max_length: 512}
+adapter: {method: lora, r: 8, lora_alpha: 16, target_modules: [q_proj, v_proj]}
+optimizer: {method: adamw, lr: 1.0e-3}
+train: {max_steps: $steps, batch_size: 8, schedule: constant}
+eval: {every: 0, rows: 1, metrics: [loss]}
+checkpoint: {every: 0}
+backend: {name: cpu, threads: $threads}
+output: run
+END
+
+# Peak resident memory in KiB, by the kernel's account of the child.
+measure='import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)'
+limited() { taskset -c "$cores" python3 -c "$measure" "$work/rss" "$@"; }
+
+# The first steps are left out: caches are cold, and the peer compiles and allocates.
+speed_of() {
+    LC_ALL=C awk -v skip=3 '{
+        match($0, /"tokens_seen":[0-9]+/); seen = substr($0, RSTART + 14, RLENGTH - 14)
+        match($0, /"seconds":[0-9.e+-]+/); seconds = substr($0, RSTART + 10, RLENGTH - 10)
+        if (NR > skip) { tokens += seen - last; time += seconds }
+        last = seen
+    } END { printf "%.1f\n", tokens / time }' "$1"
+}
+median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+ours() {
+    rm -rf "$work/run"
+    limited "$build/bin/graft" train "$work/recipe.yaml" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
+    speed_of "$work/run/steps.jsonl" | tee -a "$work/graft.speed" >"$work/last"
+    cat "$work/rss" >>"$work/graft.memory" && echo >>"$work/graft.memory"
+    echo "graft               $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
+}
+theirs() {
+    OMP_NUM_THREADS=$threads limited "$GRAFT_PYTHON" tests/bench/train_speed_peer.py "$model" "$rows" "$steps" \
+        "$work/peer.jsonl" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
+    speed_of "$work/peer.jsonl" | tee -a "$work/peer.speed" >"$work/last"
+    cat "$work/rss" >>"$work/peer.memory" && echo >>"$work/peer.memory"
+    echo "transformers + PEFT $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
+}
+
+echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), processors $cores, $(date +%F), graft $("$build/bin/graft" --version | head -1)"
+for _ in $(seq "$runs"); do
+    ours
+    if [ -n "${GRAFT_PYTHON:-}" ]; then theirs; fi
+done
+
+speed=$(median "$work/graft.speed") memory=$(median "$work/graft.memory")
+echo "medians of $runs runs of $steps steps:"
+awk -v s="$speed" -v m="$memory" 'BEGIN { printf "graft               %6.0f tokens/s  %5.2f GiB resident\n", s, m / 1048576 }'
+if [ -n "${GRAFT_PYTHON:-}" ]; then
+    awk -v s="$(median "$work/peer.speed")" -v m="$(median "$work/peer.memory")" -v gs="$speed" -v gm="$memory" 'BEGIN {
+        printf "transformers + PEFT %6.0f tokens/s  %5.2f GiB resident\n", s, m / 1048576
+        printf "graft is %.2f times as fast with %.2f of the memory\n", gs / s, gm / m
+    }'
+    awk 'BEGIN { FS = "\"loss\":" } FNR <= 3 { split($2, a, ","); print (FILENAME ~ /peer/ ? "peer " : "graft"), "loss of step", FNR, a[1] }' \
+        "$work/run/steps.jsonl" "$work/peer.jsonl"
+fi
