@@ -67,8 +67,8 @@ GRAFT_MUST_USE enum graft_status adapt_init(struct adapt *adapt, const struct ba
 GRAFT_MUST_USE enum graft_status adapt_load(struct adapt *adapt, size_t index, const char *folder,
                                             const struct backend *backend, struct error *e);
 /* Writes adapter_config.json and adapter_model.safetensors (AdapterHub's layout:
- * adapter.safetensors) into an existing folder, each whole or not at all. Byte-equal for equal
- * parameters. */
+ * adapter.safetensors; trained weights: full.safetensors) into an existing folder, each whole or
+ * not at all. Byte-equal for equal parameters. */
 GRAFT_MUST_USE enum graft_status adapt_save(struct adapt *adapt, size_t index, const char *folder,
                                             const char *base_name, const struct backend *backend,
                                             struct error *e);

@@ -19,8 +19,9 @@ struct reader {
 
 /* Keys that describe the file and change no arithmetic here, whatever they hold. */
 static const char *const informational[] = {
-    "peft_type",      "task_type",     "base_model_name_or_path", "revision",     "peft_version",
-    "inference_mode", "megatron_core", "qalora_group_size",       "auto_mapping", "runtime_config"};
+    "peft_type",         "task_type",    "graft_method",   "base_model_name_or_path",
+    "revision",          "peft_version", "inference_mode", "megatron_core",
+    "qalora_group_size", "auto_mapping", "runtime_config"};
 
 static const char *const host_keys[] = {"target_modules", "exclude_modules", "layers_to_transform",
                                         "layers_pattern"};
@@ -262,11 +263,30 @@ static enum graft_status find_hub(const struct reader *r, const json_t *config,
     return GRAFT_OK;
 }
 
+/* The plugin that an adapter of the model's own weights names. */
+static enum graft_status find_full(const struct reader *r, const char *method,
+                                   struct settings_adapter *a)
+{
+    enum graft_status status = plugin_load(GRAFT_PLUGIN_ADAPTER, method, NULL, &a->plugin, r->e);
+    if (status != GRAFT_OK) {
+        error_place(r->e, "%s: graft_method", r->path);
+        return status;
+    }
+    const struct graft_adapter *f = a->plugin->functions;
+    if (f->layout != GRAFT_LAYOUT_FULL)
+        return error_set(r->e, GRAFT_E_INVALID,
+                         "%s: graft_method: %s keeps no weights of the model", r->path, method);
+    a->method = a->plugin->name;
+    return GRAFT_OK;
+}
+
 static enum graft_status find_plugin(const struct reader *r, const json_t *config,
                                      struct settings_adapter *a)
 {
     const char *type = json_string_value(json_object_get(config, "peft_type"));
+    const char *method = json_string_value(json_object_get(config, "graft_method"));
     if (type == NULL && is_hub(config)) return find_hub(r, config, a);
+    if (type == NULL && method != NULL) return find_full(r, method, a);
     if (type == NULL)
         return error_set(r->e, GRAFT_E_INVALID, "%s: peft_type is missing; this is no PEFT adapter",
                          r->path);

@@ -190,11 +190,15 @@ static graft_value hook_shared(void *context, struct graft_builder *b, const cha
 static void hook_save(void *context, struct graft_builder *b, const char *key, graft_value v)
 {
     struct adapt *a = context;
-    const char *copy = arena_strdup(&a->arena, key);
+    const struct model_site *site = a->frame->model_site;
+    if (site != NULL && (a->purpose != PURPOSE_SAVE || a->frame->layer != a->saving)) return;
     if (a->purpose != PURPOSE_SAVE) {
         graft_fail(b, "graft_save belongs into the save function");
         return;
     }
+    const char *copy = site == NULL ? arena_strdup(&a->arena, key)
+                                    : arena_format(&a->arena, "%s.%s", site->name, key);
+    if (copy != NULL && site != NULL) copy = adapt_site_key(a, a->saving, copy, &a->arena);
     if (copy == NULL ||
         !array_reserve(&a->saved, &a->saved_capacity, a->saved_count + 1, sizeof *a->saved)) {
         graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", key);
@@ -202,6 +206,38 @@ static void hook_save(void *context, struct graft_builder *b, const char *key, g
     }
     graph_keep(a->graph, v);
     a->saved[a->saved_count++] = (struct saved_value){copy, v};
+}
+
+static void hook_save_scaled(void *context, struct graft_builder *b, const char *option,
+                             double times)
+{
+    struct adapt *a = context;
+    const char *copy = arena_strdup(&a->arena, option);
+    if (a->purpose != PURPOSE_SAVE || a->frame->model_site != NULL) {
+        graft_fail(b, "save_scaled belongs into the save function");
+        return;
+    }
+    if (copy == NULL ||
+        !array_reserve(&a->scales, &a->scale_capacity, a->scale_count + 1, sizeof *a->scales)) {
+        graph_fail(a->graph, GRAFT_E_MEMORY, "%s: not enough memory", option);
+        return;
+    }
+    a->scales[a->scale_count++] = (struct saved_scale){copy, times};
+}
+
+static graft_value hook_factor(void *context, struct graft_builder *b,
+                               const struct graft_site *site, int32_t kind, int64_t rank,
+                               int32_t right)
+{
+    struct adapt *a = context;
+    const struct frame *f = a->frame;
+    if (f->model_site == NULL || f->model_site->kind != GRAFT_SITE_LINEAR) {
+        graft_fail(b, "factors are asked of the linear site at hand");
+        return none;
+    }
+    /* also refuses what hook_weight refuses */
+    if (hook_weight(context, b, site, 0).id == 0) return none;
+    return adapt_factor(a, b, kind, rank, right != 0);
 }
 
 static graft_value hook_tokens(void *context, struct graft_builder *b, const char *text,
@@ -231,4 +267,6 @@ const struct graph_hooks adapt_hooks = {.param = hook_param,
                                         .save = hook_save,
                                         .from_file = hook_from_file,
                                         .tokens = hook_tokens,
-                                        .text_state = hook_text_state};
+                                        .text_state = hook_text_state,
+                                        .factor = hook_factor,
+                                        .save_scaled = hook_save_scaled};

@@ -110,6 +110,7 @@ static enum graft_status compute(struct adapt *a, const struct backend *backend,
 enum graft_status adapt_init(struct adapt *a, const struct backend *backend, struct error *e)
 {
     enum graft_status status = draw(a, backend, e);
+    if (status == GRAFT_OK) status = adapt_write_factors(a, backend, e);
     if (status == GRAFT_OK) status = compute(a, backend, e);
     for (size_t i = 0; i < a->layer_count && status == GRAFT_OK; i++) {
         const char *folder = a->layers[i].settings->init_from;

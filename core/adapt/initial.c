@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the host offers to initial values: the tokens of a text, and the keys and values that the
- * bare model has of them. Integers are registered with the parameters and written before the
- * program that computes initial values runs.
+ * bare model has of them; and factors of frozen weights. Integers and factors are registered with
+ * the parameters and written before the program that computes initial values runs.
  */
 #include "adapt/internal.h"
 
+#include "adapt/factor.h"
 #include "base/random.h"
+#include "graph/once.h"
 
 #include <string.h>
 
@@ -119,4 +121,108 @@ graft_value adapt_text_state(struct adapt *a, struct graft_builder *b, const cha
     struct model_wrap wrap = {.context = &c, .attention = capture_attention};
     model_hidden(a->model, a->graph, &inputs, &wrap, NULL);
     return c.sum;
+}
+
+/* ---- factors ---- */
+
+static struct frozen_factor *find_factor(struct adapt *a, int32_t kind, int64_t rank)
+{
+    for (size_t i = 0; i < a->factor_count; i++) {
+        struct frozen_factor *f = &a->factors[i];
+        if (f->kind == kind && f->adapter == a->frame->layer && f->site == a->frame->model_site &&
+            f->rank == rank)
+            return f;
+    }
+    return NULL;
+}
+
+static struct frozen_factor *add_factor(struct adapt *a, int32_t kind, int64_t rank)
+{
+    const struct model_site *site = a->frame->model_site;
+    const char *left = arena_format(&a->arena, "factor.%zu.left", a->factor_count);
+    const char *right = arena_format(&a->arena, "factor.%zu.right", a->factor_count);
+    if (left == NULL || right == NULL ||
+        !array_reserve(&a->factors, &a->factor_capacity, a->factor_count + 1, sizeof *a->factors))
+        return NULL;
+    struct frozen_factor f = {.kind = kind, .adapter = a->frame->layer, .site = site, .rank = rank};
+    f.left = store_add(a->store, STORE_FROZEN, left, GRAFT_DTYPE_F32,
+                       graft_shape2(site->out_features, rank), GRAFT_ROWS_FIXED);
+    f.right = store_add(a->store, STORE_FROZEN, right, GRAFT_DTYPE_F32,
+                        graft_shape2(rank, site->in_features), GRAFT_ROWS_FIXED);
+    if (f.left == NULL || f.right == NULL) return NULL;
+    a->factors[a->factor_count] = f;
+    return &a->factors[a->factor_count++];
+}
+
+graft_value adapt_factor(struct adapt *a, struct graft_builder *b, int32_t kind, int64_t rank,
+                         bool right)
+{
+    const struct model_site *site = a->frame->model_site;
+    if ((kind != GRAFT_FACTOR_SVD && kind != GRAFT_FACTOR_QR) || rank < 1 ||
+        rank > site->in_features || rank > site->out_features) {
+        graft_fail(b,
+                   "factors of kind %d and rank %lld: there are SVD (1) and QR (2), of a rank "
+                   "from 1 to the smaller side of the weight",
+                   (int)kind, (long long)rank);
+        return none;
+    }
+    struct frozen_factor *f = find_factor(a, kind, rank);
+    if (f == NULL && a->purpose == PURPOSE_REGISTER) f = add_factor(a, kind, rank);
+    if (f != NULL) return graph_stored(a->graph, right ? f->right : f->left);
+    graph_fail(a->graph, GRAFT_E_MEMORY, "factors: not enough memory");
+    return none;
+}
+
+/* The weight in f32, whatever it is stored as. */
+static enum graft_status read_weight(const struct model_site *site, const struct backend *backend,
+                                     float *weight, struct error *e)
+{
+    struct graph *graph = NULL;
+    struct once once = {0};
+    uint64_t bytes = (uint64_t)(site->out_features * site->in_features) * sizeof *weight;
+    enum graft_status status = graph_create(&graph, e);
+    if (status != GRAFT_OK) return status;
+    graft_value w =
+        graft_unary(graph_builder(graph), GRAFT_OP_DEQUANTIZE, graph_stored(graph, site->weight));
+    graph_keep(graph, w);
+    status = graph_status(graph, e);
+    if (status == GRAFT_OK) status = once_run(&once, graph, backend, e);
+    if (status == GRAFT_OK) status = once_read(&once, w, weight, bytes, e);
+    once_end(&once);
+    graph_destroy(graph);
+    return status;
+}
+
+static enum graft_status write_factor(const struct frozen_factor *f, const struct backend *backend,
+                                      struct error *e)
+{
+    size_t out = (size_t)f->site->out_features, in = (size_t)f->site->in_features;
+    size_t rank = (size_t)f->rank;
+    float *weight = mem_zalloc(out * in, sizeof *weight);
+    float *left = mem_zalloc(out * rank, sizeof *left);
+    float *right = mem_zalloc(rank * in, sizeof *right);
+    struct factor work = {weight, out, in, rank, left, right};
+    enum graft_status status = GRAFT_OK;
+    bool room = weight != NULL && left != NULL && right != NULL;
+    if (room) status = read_weight(f->site, backend, weight, e);
+    if (room && status == GRAFT_OK)
+        room = f->kind == GRAFT_FACTOR_QR ? factor_qr(&work) : factor_svd(&work);
+    if (!room) status = error_memory(e, f->site->name, out * in * sizeof(double));
+    if (status == GRAFT_OK)
+        status = stored_write(f->left, backend, left, out * rank * sizeof *left, e);
+    if (status == GRAFT_OK)
+        status = stored_write(f->right, backend, right, rank * in * sizeof *right, e);
+    mem_free(weight);
+    mem_free(left);
+    mem_free(right);
+    return status;
+}
+
+enum graft_status adapt_write_factors(const struct adapt *a, const struct backend *backend,
+                                      struct error *e)
+{
+    enum graft_status status = GRAFT_OK;
+    for (size_t i = 0; i < a->factor_count && status == GRAFT_OK; i++)
+        status = write_factor(&a->factors[i], backend, e);
+    return status;
 }

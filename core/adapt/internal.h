@@ -44,12 +44,26 @@ struct frozen_ids {
     const int32_t *ids;
 };
 
+/* Two factors of a linear site's weight, as stored numbers. */
+struct frozen_factor {
+    int32_t kind; /* enum graft_factor */
+    size_t adapter;
+    const struct model_site *site;
+    int64_t rank;
+    const struct stored *left, *right;
+};
+
 /* What a graph is built for. */
 enum purpose { PURPOSE_RUN, PURPOSE_REGISTER, PURPOSE_INIT, PURPOSE_SAVE };
 
 struct saved_value { /* of PURPOSE_SAVE */
     const char *key;
     graft_value value;
+};
+
+struct saved_scale { /* of an option's numbers in the config */
+    const char *option;
+    double times;
 };
 
 struct adapt {
@@ -67,6 +81,8 @@ struct adapt {
     void *tokenize_context;
     struct frozen_ids *frozen;
     size_t frozen_count, frozen_capacity;
+    struct frozen_factor *factors;
+    size_t factor_count, factor_capacity;
     struct parameter *parameters;
     size_t parameter_count, parameter_capacity;
 
@@ -78,7 +94,9 @@ struct adapt {
     struct shared_value *shared;
     size_t shared_count, shared_capacity;
     struct saved_value *saved;
-    size_t saved_count, saved_capacity;
+    size_t saved_count, saved_capacity, saving; /* saving: the adapter */
+    struct saved_scale *scales;
+    size_t scale_count, scale_capacity;
 };
 
 /* One call of a plugin. The public site comes first, so that the pointer that a plugin hands back
@@ -123,6 +141,15 @@ graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *
 graft_value adapt_tokens(struct adapt *a, struct graft_builder *b, const char *text, int64_t count);
 graft_value adapt_text_state(struct adapt *a, struct graft_builder *b, const char *text,
                              int64_t count);
+
+graft_value adapt_factor(struct adapt *a, struct graft_builder *b, int32_t kind, int64_t rank,
+                         bool right);
+/* initial.c: computes and writes the factors. */
+GRAFT_MUST_USE enum graft_status
+adapt_write_factors(const struct adapt *a, const struct backend *backend, struct error *e);
+/* peft.c: what the file calls this key of a site; NULL when memory ran out. */
+const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *key,
+                           struct arena *arena);
 
 /* adapterhub.c: its adapter_config.json; NULL when memory ran out. */
 json_t *hub_config(const struct adapt *a, size_t index, const char *base_name);

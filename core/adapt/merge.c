@@ -20,17 +20,23 @@ enum { ROWS = 256, CHECKS = 4 }; /* of identity in one run; random x */
 
 /* ---- can it be? ---- */
 
-static const char *odd_kind(const struct graft_adapter *f)
+/* The first kind among the matched sites that is not linear, or NULL. */
+static const char *odd_kind(const struct layer *layer)
 {
-    if (f->attention != NULL) return "attention";
-    if (f->block != NULL) return "whole blocks";
-    if (f->embedding != NULL) return "the embedding";
-    return f->norm != NULL ? "norms" : NULL;
+    for (size_t i = 0; i < layer->site_count; i++)
+        switch ((enum graft_site_kind)layer->sites[i]->kind) {
+        case GRAFT_SITE_LINEAR: break;
+        case GRAFT_SITE_ATTENTION: return "attention";
+        case GRAFT_SITE_BLOCK: return "whole blocks";
+        case GRAFT_SITE_EMBEDDING: return "the embedding";
+        case GRAFT_SITE_NORM: return "norms";
+        }
+    return NULL;
 }
 
 static enum graft_status check_layer(const struct layer *layer, struct error *e)
 {
-    const char *kind = odd_kind(layer->functions);
+    const char *kind = odd_kind(layer);
     if (layer->functions->mergeable && kind == NULL) return GRAFT_OK;
     if (kind != NULL)
         return error_set(

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * PEFT's folder: adapter_config.json (indent 2, sorted keys) and adapter_model.safetensors with the
- * keys "base_model.model." SITE "." NAME.
+ * keys "base_model.model." SITE "." NAME. Trained weights of the model keep their own names, in
+ * full.safetensors.
  */
 #include "adapt/internal.h"
 
@@ -11,6 +12,7 @@
 #include "file/safetensors.h"
 #include "graph/once.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char prefix[] = "base_model.model.";
@@ -92,30 +94,63 @@ static json_t *field_json(const struct adapt *a, const struct graft_config_field
     return value;
 }
 
+static json_t *times(const json_t *number, double factor)
+{
+    double value = json_number_value(number) * factor;
+    return json_is_integer(number) ? json_integer((json_int_t)llround(value)) : json_real(value);
+}
+
+static enum graft_layout layout_of(const struct adapt *a, size_t adapter)
+{
+    return (enum graft_layout)a->layers[adapter].functions->layout;
+}
+
 static json_t *config_json(const struct adapt *a, size_t index, const char *base_name)
 {
     const struct settings_adapter *s = a->layers[index].settings;
     const struct graft_adapter *functions = a->layers[index].functions;
     json_t *config = option_values_json(s->options, true);
     if (config == NULL) return NULL;
-    put(config, "peft_type", json_string(functions->peft_type));
-    put(config, "task_type", json_string("CAUSAL_LM"));
     put(config, "base_model_name_or_path", json_string(base_name));
-    put(config, "inference_mode", json_true());
-    if (functions->layout == GRAFT_LAYOUT_PEFT) put_targets(config, s, functions);
+    if (functions->layout == GRAFT_LAYOUT_FULL) {
+        put(config, "peft_type", json_null()); /* so that nobody takes it for PEFT's */
+        put(config, "graft_method", json_string(s->method));
+    } else {
+        put(config, "peft_type", json_string(functions->peft_type));
+        put(config, "task_type", json_string("CAUSAL_LM"));
+        put(config, "inference_mode", json_true());
+    }
+    if (functions->layout != GRAFT_LAYOUT_PEFT_PROMPT) put_targets(config, s, functions);
     for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++)
         put(config, f->key, field_json(a, f, base_name));
     return config;
+}
+
+/* What the save function multiplies: an option's number and those of its patterns. */
+static void scale_options(const struct adapt *a, size_t index, json_t *config)
+{
+    const struct plugin *plugin = a->layers[index].settings->plugin;
+    for (size_t i = 0; i < a->scale_count; i++)
+        for (size_t k = 0; k < plugin->option_count; k++) {
+            const struct graft_option *o = &plugin->options[k];
+            if (strcmp(o->key, a->scales[i].option) != 0) continue;
+            put(config, o->key, times(json_object_get(config, o->key), a->scales[i].times));
+            json_t *map = o->pattern != NULL ? json_object_get(config, o->pattern) : NULL;
+            for (void *it = json_object_iter(map); it != NULL; it = json_object_iter_next(map, it))
+                json_object_iter_set_new(map, it,
+                                         times(json_object_iter_value(it), a->scales[i].times));
+        }
 }
 
 static enum graft_status write_config(const struct adapt *a, size_t index, const char *folder,
                                       const char *base_name, struct error *e)
 {
     struct str text = {0};
-    bool hub = a->layers[index].functions->layout == GRAFT_LAYOUT_ADAPTERHUB;
+    bool hub = layout_of(a, index) == GRAFT_LAYOUT_ADAPTERHUB;
     json_t *config = hub ? hub_config(a, index, base_name) : config_json(a, index, base_name);
     char *path = path_join(folder, "adapter_config.json");
     enum graft_status status = GRAFT_OK;
+    if (config != NULL) scale_options(a, index, config);
     if (config != NULL) json_write(&text, config, 2, true);
     str_putc(&text, '\n');
     if (config == NULL || path == NULL || text.failed)
@@ -134,21 +169,30 @@ struct tensors {
     size_t count;
 };
 
-static bool in_hub(const struct adapt *a, size_t adapter)
-{
-    return a->layers[adapter].functions->layout == GRAFT_LAYOUT_ADAPTERHUB;
-}
-
 static const char *file_name(const struct adapt *a, size_t adapter)
 {
-    return in_hub(a, adapter) ? "adapter.safetensors" : "adapter_model.safetensors";
+    switch (layout_of(a, adapter)) {
+    case GRAFT_LAYOUT_ADAPTERHUB: return "adapter.safetensors";
+    case GRAFT_LAYOUT_FULL: return "full.safetensors";
+    case GRAFT_LAYOUT_PEFT:
+    case GRAFT_LAYOUT_PEFT_PROMPT: break;
+    }
+    return "adapter_model.safetensors";
 }
 
 /* Shared ones go by their bare name. */
 static const char *file_key(const struct adapt *a, const struct parameter *p, struct arena *arena)
 {
-    if (in_hub(a, p->adapter)) return hub_key(p, arena);
-    return p->shared ? p->key : arena_format(arena, "%s%s", prefix, p->key);
+    enum graft_layout layout = layout_of(a, p->adapter);
+    if (layout == GRAFT_LAYOUT_ADAPTERHUB) return hub_key(p, arena);
+    return p->shared ? p->key : adapt_site_key(a, p->adapter, p->key, arena);
+}
+
+const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *key,
+                           struct arena *arena)
+{
+    return layout_of(a, adapter) == GRAFT_LAYOUT_FULL ? key
+                                                      : arena_format(arena, "%s%s", prefix, key);
 }
 
 static enum graft_status read_parameters(const struct adapt *a, size_t index,
@@ -201,20 +245,27 @@ static enum graft_status collect(struct adapt *a, size_t index, const struct bac
 {
     struct graph *graph = NULL;
     struct once once = {0};
-    struct adapt_mode mode = {.training = false};
+    struct store *scratch = NULL;
     enum graft_status status = graph_create(&graph, e);
     if (status != GRAFT_OK) return status;
-    a->saved_count = 0;
+    a->saved_count = a->scale_count = 0;
+    a->saving = index;
     if (a->layers[index].functions->save != NULL) {
-        adapt_begin_for(a, graph, &mode, PURPOSE_SAVE);
-        adapt_call_save(a, index);
-        adapt_end(a);
-        status = a->saved_count != 0 ? once_run(&once, graph, backend, e) : graph_status(graph, e);
+        status = store_create(&scratch, e);
+        if (status == GRAFT_OK) {
+            status = adapt_build(a, graph, scratch, PURPOSE_SAVE, e);
+            adapt_call_save(a, index);
+            adapt_end(a);
+        }
+        if (status == GRAFT_OK) status = graph_status(graph, e);
+        graph_prune(graph);
+        if (status == GRAFT_OK && a->saved_count != 0) status = once_run(&once, graph, backend, e);
     }
     if (status == GRAFT_OK) status = read_parameters(a, index, backend, t, e);
     if (status == GRAFT_OK) status = read_computed(a, &once, graph, t, e);
     once_end(&once);
     graph_destroy(graph);
+    store_destroy(scratch);
     return status;
 }
 
@@ -225,8 +276,8 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
     struct tensors t = {{0}, NULL, 0};
     char *path = path_join(folder, file_name(a, index));
     enum graft_status status = path != NULL ? GRAFT_OK : error_memory(e, "a path", strlen(folder));
-    if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
     if (status == GRAFT_OK) status = collect(a, index, backend, &t, e);
+    if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
     if (status == GRAFT_OK) status = safetensors_write(path, t.views, t.count, metadata, 1, e);
     mem_free(path);
     arena_free(&t.arena);
@@ -239,7 +290,8 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
 static bool same_key(const struct adapt *a, const struct parameter *p, const char *name,
                      const char *key)
 {
-    return in_hub(a, p->adapter) ? hub_same(name, key) : strcmp(name, key) == 0;
+    return layout_of(a, p->adapter) == GRAFT_LAYOUT_ADAPTERHUB ? hub_same(name, key)
+                                                               : strcmp(name, key) == 0;
 }
 
 static enum graft_status load_parameter(const struct adapt *a, const struct parameter *p,

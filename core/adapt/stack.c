@@ -393,6 +393,8 @@ void adapt_destroy(struct adapt *a)
     mem_free(a->shared);
     mem_free(a->saved);
     mem_free(a->frozen);
+    mem_free(a->factors);
+    mem_free(a->scales);
     arena_free(&a->arena);
     mem_free(a);
 }

@@ -339,6 +339,25 @@ static graft_value api_text_state(struct graft_builder *b, const char *text, int
     return g->hooks.text_state(g->hooks.context, b, text, count);
 }
 
+static graft_value api_factor(struct graft_builder *b, const struct graft_site *site, int32_t kind,
+                              int64_t rank, int32_t right)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return (graft_value){0};
+    if (g->hooks.factor == NULL) return not_here(g, "factor");
+    return g->hooks.factor(g->hooks.context, b, site, kind, rank, right);
+}
+
+static void api_save_scaled(struct graft_builder *b, const char *option, double times)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.save_scaled != NULL)
+        g->hooks.save_scaled(g->hooks.context, b, option, times);
+    else
+        not_here(g, "save_scaled");
+}
+
 static graft_value api_state(struct graft_builder *b, const void *update, const char *name,
                              struct graft_shape shape, int32_t dtype, int32_t init)
 {
@@ -376,6 +395,8 @@ static const struct graft_builder_api builder_api = {
     .table = api_table,
     .tokens = api_tokens,
     .text_state = api_text_state,
+    .factor = api_factor,
+    .save_scaled = api_save_scaled,
 };
 
 enum graft_status graph_create(struct graph **out, struct error *e)
@@ -410,6 +431,16 @@ void graph_set_hooks(struct graph *g, const struct graph_hooks *hooks)
 void graph_set_place(struct graph *g, const char *place)
 {
     snprintf(g->place, sizeof g->place, "%s", place);
+}
+
+void graph_keep_detached(struct graph *g)
+{
+    g->keep_detached = true;
+}
+
+bool graph_keeps_detached(const struct graph *g)
+{
+    return g->keep_detached;
 }
 
 void graph_set_block(struct graph *g, int32_t block)

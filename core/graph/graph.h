@@ -29,6 +29,9 @@ struct graph_hooks {
     graft_value (*tokens)(void *context, struct graft_builder *b, const char *text, int64_t count);
     graft_value (*text_state)(void *context, struct graft_builder *b, const char *text,
                               int64_t count);
+    graft_value (*factor)(void *context, struct graft_builder *b, const struct graft_site *site,
+                          int32_t kind, int64_t rank, int32_t right);
+    void (*save_scaled)(void *context, struct graft_builder *b, const char *option, double times);
     graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
     graft_value (*state)(void *context, struct graft_builder *b, const void *update,
                          const char *name, struct graft_shape shape, int32_t dtype, int32_t init);
@@ -60,6 +63,10 @@ int32_t graph_rows(const struct graph *graph, graft_value v);
 
 /* The value can be read after a run (plan.h); it keeps its memory to the end. */
 void graph_keep(struct graph *graph, graft_value v);
+
+/* Plans DETACH as a node of its own instead of a view; only the reference runs such nodes. */
+void graph_keep_detached(struct graph *graph);
+bool graph_keeps_detached(const struct graph *graph);
 
 /* OK, or the first error of the builder. */
 GRAFT_MUST_USE enum graft_status graph_status(const struct graph *graph, struct error *e);

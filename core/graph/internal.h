@@ -19,6 +19,7 @@ struct graph {
     char place[256];
     int32_t block;
     bool backward; /* new nodes belong to the backward pass */
+    bool keep_detached;
 };
 
 /* A node; the value of its first output, or 0 after an error. */

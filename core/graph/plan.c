@@ -38,9 +38,9 @@ static uint32_t root(struct planner *p, graft_value v)
     return i;
 }
 
-static bool is_view(int32_t op)
+static bool is_view(const struct planner *p, int32_t op)
 {
-    return op == GRAFT_OP_RESHAPE || op == GRAFT_OP_DETACH;
+    return op == GRAFT_OP_RESHAPE || (op == GRAFT_OP_DETACH && !graph_keeps_detached(p->graph));
 }
 
 /* Assignments go last: everybody reads the value before the step. */
@@ -76,7 +76,7 @@ static void join_views(struct planner *p)
 {
     for (size_t i = 0; i < p->node_count; i++) {
         const struct graph_node *n = p->order[i];
-        if (!is_view(n->op)) continue;
+        if (!is_view(p, n->op)) continue;
         uint32_t from = root(p, n->input[0]), to = n->output[0].id - 1;
         p->pieces[to].parent = from;
         p->pieces[from].pinned |= p->pieces[to].pinned;
@@ -98,7 +98,7 @@ static void find_lifetimes(struct planner *p)
 {
     for (size_t i = 0; i < p->node_count; i++) {
         const struct graph_node *n = p->order[i];
-        if (is_view(n->op)) continue;
+        if (is_view(p, n->op)) continue;
         for (uint32_t k = 0; k < n->input_count; k++)
             if (n->input[k].id != 0) touch(p, n->input[k], i, n->backward);
         for (uint32_t k = 0; k < n->output_count; k++)
@@ -114,7 +114,7 @@ static void join_in_place(struct planner *p)
     for (size_t i = 0; i < p->node_count; i++) {
         const struct graph_node *n = p->order[i];
         uint32_t mask = op_info(n->op)->in_place;
-        if (is_view(n->op)) continue;
+        if (is_view(p, n->op)) continue;
         for (uint32_t k = 0; mask >> k != 0 && k < n->input_count; k++) {
             if (!(mask >> k & 1) || n->input[k].id == 0) continue;
             uint32_t from = root(p, n->input[k]), to = root(p, n->output[0]);
@@ -203,7 +203,7 @@ static void emit_nodes(struct planner *p, struct plan *plan)
 {
     for (size_t i = 0; i < p->node_count; i++) {
         const struct graph_node *n = p->order[i];
-        if (is_view(n->op)) continue;
+        if (is_view(p, n->op)) continue;
         struct graft_node *out = &plan->nodes[plan->node_count++];
         out->op = n->op;
         out->params = n->params;

@@ -105,6 +105,7 @@ enum graft_status loss_program_plan(struct session *s, const struct batch_slot *
     struct graph *g = NULL;
     enum graft_status status = graph_create(&g, e);
     if (status != GRAFT_OK) return status;
+    if (s->keep_detached) graph_keep_detached(g);
     build(s, slot, g, training, &p);
     if (training) graph_backward(g, p.loss);
     if (training && recompute) graph_recompute(g);

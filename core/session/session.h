@@ -35,6 +35,7 @@ struct session {
     const struct backend *backend; /* NULL before session_start */
     struct graft_buffer *transient;
     uint64_t transient_bytes;
+    bool keep_detached; /* loss programs for the reference alone (graph_keep_detached) */
 };
 
 GRAFT_MUST_USE enum graft_status session_open(const struct session_request *request,

@@ -77,7 +77,7 @@ enum graft_status source_open(const char *path, const char *model, struct source
         return error_set(e, GRAFT_E_INVALID, "%s: there is no such file or folder", path);
     if (has_file(path, "recipe.yaml")) {
         if (has_file(path, "adapter_model.safetensors") || has_file(path, "adapter.safetensors") ||
-            has_file(path, "stack.json"))
+            has_file(path, "full.safetensors") || has_file(path, "stack.json"))
             return open_run(path, model, s, e);
         return error_set(e, GRAFT_E_INVALID,
                          "%s: this run has not finished: it has no adapter yet; go on with graft "

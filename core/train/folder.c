@@ -16,16 +16,16 @@
 #include <unistd.h>
 
 static const char *const run_files[] = {"adapter_config.json", "adapter_model.safetensors",
-                                        "adapter.safetensors", "recipe.yaml",
-                                        "steps.jsonl",         "report.json",
-                                        "report.html",         "passport.json",
-                                        "stack.json"};
+                                        "adapter.safetensors", "full.safetensors",
+                                        "recipe.yaml",         "steps.jsonl",
+                                        "report.json",         "report.html",
+                                        "passport.json",       "stack.json"};
 enum { RUN_FILES = sizeof run_files / sizeof run_files[0] };
 
 static const char *const checkpoint_files[] = {"tensors.safetensors", "state.json",
                                                "manifest.json"};
 static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors",
-                                            "adapter.safetensors"};
+                                            "adapter.safetensors", "full.safetensors"};
 
 struct run_folder {
     char *path;
@@ -113,7 +113,7 @@ static enum graft_status remove_subfolders(const char *path, const char *name,
 static enum graft_status clear(const char *path, struct error *e)
 {
     enum graft_status status = remove_subfolders(path, "checkpoints", checkpoint_files, 3, e);
-    if (status == GRAFT_OK) status = remove_subfolders(path, "adapters", adapter_files, 3, e);
+    if (status == GRAFT_OK) status = remove_subfolders(path, "adapters", adapter_files, 4, e);
     for (size_t i = 0; i < RUN_FILES && status == GRAFT_OK; i++) {
         char *file = path_join(path, run_files[i]);
         if (file == NULL) return error_memory(e, "a path", strlen(path));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten steps of training with each method that acts on linear layers, by torch + PEFT.
+"""Ten steps of training with each method that acts on linear layers, by torch + PEFT; and of
+training the model's own weights, by torch alone.
 
 For each case of data/methods: an adapter as PEFT saves it, with every parameter moved off its
 initial value so that no gradient is zero, and what the reference computes from there on the rows of
@@ -63,6 +64,12 @@ CASES = {
                    "use_dora": True, "use_rslora": True}),
     "loraplus": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8}, 8.0),
 }
+# trained weights of the model: name: (base, the modules)
+FULL = {
+    "full": ("llama", ["q_proj", "v_proj"]),
+    "full_bias": ("qwen2", ["k_proj", "down_proj"]),
+    "full_norm": ("llama", ["o_proj", "input_layernorm", "norm"]),
+}
 # how far parameters are moved; what is not here: 0.1
 MOVES = {"vera_lambda_b": 0.5, "hada_w2_b": 0.4, "lokr_w1": 0.4, "ia3_l": 0.2, "hra_u": 0.2,
          "oft_R": 0.15, "lora_B": 0.15}
@@ -91,7 +98,29 @@ def save_adapter(model, base, folder):
     path.write_text(json.dumps(saved, indent=2, sort_keys=True) + "\n")
 
 
+def full_model(base, targets, dtype=torch.float32):
+    model = AutoModelForCausalLM.from_pretrained(common.DATA / base, dtype=dtype,
+                                                 attn_implementation="eager")
+    for key, p in model.named_parameters():
+        p.requires_grad_(key.split(".")[-2] in targets)
+    return model
+
+
+def trained_weights(model):
+    return {k: p.detach().contiguous() for k, p in model.named_parameters() if p.requires_grad}
+
+
 def make_adapter(name, folder):
+    if name in FULL:
+        base, targets = FULL[name]
+        model = full_model(base, targets)
+        move(model, name)
+        save_file({k: v.numpy() for k, v in trained_weights(model).items()},
+                  folder / "full.safetensors")
+        (folder / "adapter_config.json").write_text(json.dumps({
+            "base_model_name_or_path": f"../../../{base}", "graft_method": "full",
+            "peft_type": None, "target_modules": targets}, indent=2, sort_keys=True) + "\n")
+        return
     base, kind, options = CASES[name][:3]
     torch.manual_seed(20240611)
     model = AutoModelForCausalLM.from_pretrained(common.DATA / base, dtype=torch.float32,
@@ -120,7 +149,13 @@ def make_optimizer(model, ratio):
 
 def run(base, adapter, rows, dtype, ratio):
     """Losses, norms and the adapter at the end."""
-    model = make_traces.load(common.DATA / base, adapter, dtype).train()  # nothing has dropout
+    if adapter.name in FULL:
+        model = full_model(base, FULL[adapter.name][1], dtype)
+        model.load_state_dict({k: torch.from_numpy(v).to(dtype) for k, v in
+                               load_file(adapter / "full.safetensors").items()}, strict=False)
+    else:
+        model = make_traces.load(common.DATA / base, adapter, dtype)
+    model.train()  # nothing has dropout
     optimizer = make_optimizer(model, ratio)
     params = [p for p in model.parameters() if p.requires_grad]
     losses, norms, first = [], [], None
@@ -141,14 +176,16 @@ def run(base, adapter, rows, dtype, ratio):
         optimizer.step()
         optimizer.zero_grad()
     trace = {"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)}
-    trace.update({f"final.{k}": v.detach()
-                  for k, v in peft.get_peft_model_state_dict(model).items()
+    final = (trained_weights if adapter.name in FULL else peft.get_peft_model_state_dict)(model)
+    trace.update({f"final.{k}": v.detach() for k, v in final.items()
                   if "vera_A" not in k and "vera_B" not in k})
     return trace, first
 
 
 def make_case(name):
-    base, ratio = CASES[name][0], (*CASES[name], 1.0)[3]
+    base, ratio = FULL[name][0] if name in FULL else CASES[name][0], 1.0
+    if name in CASES:
+        ratio = (*CASES[name], 1.0)[3]
     folder, rows = METHODS / name, read_rows(base)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -176,7 +213,7 @@ def main():
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")
-    for name in args.cases or CASES:
+    for name in args.cases or [*CASES, *FULL]:
         make_case(name)
 
 

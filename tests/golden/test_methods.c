@@ -230,7 +230,7 @@ static void train(struct rig *r, const struct method *m, struct worst *worst)
 /* ---- files ---- */
 
 static const char *const file_names[] = {"adapter_config.json", "adapter_model.safetensors",
-                                         "adapter.safetensors"};
+                                         "adapter.safetensors", "full.safetensors"};
 
 /* The reference's tensors, each with the same name and shape in ours, and no other. */
 static void compare_tensors(const struct method *m, const char *folder, const char *file,
@@ -302,12 +302,12 @@ static void compare_files(struct rig *r, const struct method *m, struct worst *w
     char folder[64] = "/tmp/graft-methods-XXXXXX", path[640];
     assert_non_null(mkdtemp(folder));
     assert_ok(adapt_save(r->session->adapt, 0, folder, "base", r->session->backend, &e), &e);
-    for (size_t i = 1; i < 3; i++) {
+    for (size_t i = 1; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, file_names[i]);
         if (access(path, F_OK) == 0) compare_tensors(m, folder, file_names[i], worst);
     }
     compare_configs(m, folder);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, file_names[i]);
         (void)unlink(path);
     }

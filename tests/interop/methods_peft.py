@@ -40,6 +40,9 @@ CASES = {
     "dora": ("qwen2", {"method": "lora", "r": 4, "use_dora": True, "lora_dropout": 0.1,
                        "target_modules": QV}),
     "lora+": ("llama", {"method": "lora", "r": 4, "loraplus_lr_ratio": 8.0}),
+    "pissa": ("llama", {"method": "lora", "r": 4, "init_lora_weights": "pissa"}),
+    "olora": ("qwen2", {"method": "lora", "r": 3, "lora_alpha": 6, "init_lora_weights": "olora",
+                        "use_rslora": True, "target_modules": ["k_proj", "down_proj"]}),
 }
 
 

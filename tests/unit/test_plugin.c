@@ -75,7 +75,8 @@ static void test_list(void **state)
         const struct plugin_found *item = &list->items[i];
         loaded += item->plugin != NULL;
         refused += item->refusal != NULL;
-        hidden += item->hidden_by != NULL;
+        /* a shipped plugin may bear a fixture's name */
+        hidden += item->hidden_by != NULL && strstr(item->path, "/abi/") != NULL;
         assert_int_equal(
             (item->plugin != NULL) + (item->refusal != NULL) + (item->hidden_by != NULL), 1);
         if (item->hidden_by != NULL)

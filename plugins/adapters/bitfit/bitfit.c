@@ -29,12 +29,19 @@ static graft_value linear(struct graft_builder *b, const void *settings,
 static const struct graft_config_field fields[] = {{.key = "modules_to_save", .json = "null"},
                                                    {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    const struct bitfit *o = (const struct bitfit *)settings;
+    return o->init_weights;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "BEFT",
                                                .default_targets = "v_proj",
                                                .fields = fields,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct bitfit),

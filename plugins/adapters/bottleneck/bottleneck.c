@@ -169,10 +169,20 @@ static const struct graft_config_field fields[] = {
     {.key = "use_gating", .json = "false"},
     {.key = NULL}};
 
+/* mam_adapter's network begins at 0; what it is added to must be the branch where the stream
+ * follows, else their sum. */
+static int32_t identity(const void *settings)
+{
+    const struct bottleneck *o = (const struct bottleneck *)settings;
+    int32_t bare = o->is_parallel || o->residual_before_ln || !o->original_ln_before;
+    return o->init_weights == INIT_MAM && !o->ln_after && bare == o->original_ln_after;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .layout = GRAFT_LAYOUT_ADAPTERHUB,
                                                .fields = fields,
-                                               .block = block};
+                                               .block = block,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct bottleneck),

@@ -73,6 +73,12 @@ static graft_value linear(struct graft_builder *b, const void *settings,
                    (long long)o->r, (long long)s->in_features);
         return x;
     }
+    if (o->apply_GS && o->init_weights && o->r % 2 == 0 && !b->api->from_file(b)) {
+        graft_fail(b,
+                   "apply_GS: an even r begins with pairs of equal vectors, which cannot be made "
+                   "orthogonal; set init_weights: false or an odd r");
+        return x;
+    }
     graft_value u = vectors(b, o, s), w = {0};
     graft_value U = o->apply_GS ? u : normalize(b, u);
     for (int64_t k = 0; k < o->r; k++) {
@@ -98,12 +104,19 @@ static graft_value linear(struct graft_builder *b, const void *settings,
 static const struct graft_config_field fields[] = {
     {.key = "modules_to_save", .json = "null"}, {.key = "bias", .json = "\"none\""}, {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    const struct hra *o = (const struct hra *)settings;
+    return o->init_weights && o->r % 2 == 0 && !o->apply_GS;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "HRA",
                                                .default_targets = "q_proj v_proj",
                                                .fields = fields,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct hra),

@@ -41,12 +41,19 @@ static const struct graft_config_field fields[] = {{.key = "fan_in_fan_out", .js
                                                    {.key = "modules_to_save", .json = "null"},
                                                    {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    const struct ia3 *o = (const struct ia3 *)settings;
+    return o->init_ia3_weights;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "IA3",
                                                .default_targets = "k_proj v_proj down_proj",
                                                .fields = fields,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct ia3),

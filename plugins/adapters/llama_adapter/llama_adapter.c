@@ -53,11 +53,18 @@ static const struct graft_config_field fields[] = {
     {.key = "modules_to_save", .json = "null"},
     {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    (void)settings;
+    return 1;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .peft_type = "ADAPTION_PROMPT",
                                                .layout = GRAFT_LAYOUT_PEFT_PROMPT,
                                                .fields = fields,
-                                               .attention = attention};
+                                               .attention = attention,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct llama_adapter),

@@ -36,12 +36,19 @@ static graft_value norm(struct graft_builder *b, const void *settings,
 static const struct graft_config_field fields[] = {{.key = "modules_to_save", .json = "null"},
                                                    {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    (void)settings;
+    return 1;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .peft_type = "LN_TUNING",
                                                .default_targets =
                                                    "input_layernorm post_attention_layernorm norm",
                                                .fields = fields,
-                                               .norm = norm};
+                                               .norm = norm,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .magic = GRAFT_PLUGIN_MAGIC,

@@ -66,12 +66,19 @@ static const struct graft_config_field fields[] = {{.key = "rank_dropout", .json
                                                    {.key = "modules_to_save", .json = "null"},
                                                    {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    const struct loha *o = (const struct loha *)settings;
+    return o->init_weights;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "LOHA",
                                                .default_targets = "q_proj v_proj",
                                                .fields = fields,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct loha),

@@ -116,12 +116,19 @@ static const struct graft_config_field fields[] = {{.key = "rank_dropout", .json
                                                    {.key = "modules_to_save", .json = "null"},
                                                    {.key = NULL}};
 
+static int32_t identity(const void *settings)
+{
+    const struct lokr *o = (const struct lokr *)settings;
+    return o->init_weights != INIT_RANDOM;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "LOKR",
                                                .default_targets = "q_proj v_proj",
                                                .fields = fields,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct lokr),

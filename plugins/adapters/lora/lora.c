@@ -3,13 +3,14 @@
  * LoRA: a frozen layer plus a trained product of rank r (Hu et al. 2021, arXiv:2106.09685), with
  * rank-stabilized scaling (Kalajdzievski 2023, arXiv:2312.03732), a learning rate of its own for B
  * (LoRA+, Hayou et al. 2024, arXiv:2402.12354), trained row norms (DoRA, Liu et al. 2024,
- * arXiv:2402.09353) and PEFT's keys.
+ * arXiv:2402.09353), the weight's own factors to begin with (PiSSA, Meng et al. 2024,
+ * arXiv:2404.02948; OLoRA, Buyukakyuz 2024, arXiv:2406.01775) and PEFT's keys.
  */
 #include <graft/adapter.h>
 
 #include <math.h>
 
-enum init { INIT_DEFAULT, INIT_GAUSSIAN, INIT_RANDOM };
+enum init { INIT_DEFAULT, INIT_GAUSSIAN, INIT_RANDOM, INIT_PISSA, INIT_OLORA };
 
 struct lora {
     int64_t r;
@@ -21,7 +22,7 @@ struct lora {
     double loraplus_lr_ratio;
 };
 
-static const char *const inits[] = {"true", "gaussian", "false", NULL};
+static const char *const inits[] = {"true", "gaussian", "false", "pissa", "olora", NULL};
 
 static const struct graft_option options[] = {
     {.key = "r",
@@ -62,8 +63,9 @@ static const struct graft_option options[] = {
      .offset = offsetof(struct lora, init_lora_weights),
      .fallback = "true",
      .choices = inits,
-     .help =
-         "A uniform as torch's Linear or normal with deviation 1/r, and B 0; false: both uniform"},
+     .help = "A uniform as torch's Linear or normal with deviation 1/r, and B 0; false: both "
+             "uniform; pissa, olora: the weight's SVD or QR, saved as a product of rank 2 r",
+     .training = 1},
     {.key = "loraplus_lr_ratio",
      .type = GRAFT_OPTION_FLOAT,
      .offset = offsetof(struct lora, loraplus_lr_ratio),
@@ -74,20 +76,11 @@ static const struct graft_option options[] = {
      .training = 1},
 };
 
-/* A parameter of the site with a learning rate or a first value of its own. */
 static graft_value special(struct graft_builder *b, const struct graft_linear_site *s,
-                           const char *name, struct graft_shape shape, enum graft_init init,
-                           double lr_scale, graft_value initial)
+                           struct graft_param_desc d)
 {
-    struct graft_param_desc d;
-    memset(&d, 0, sizeof d);
     d.struct_size = (uint32_t)sizeof d;
-    d.init = (int32_t)init;
     d.site = &s->site;
-    d.name = name;
-    d.shape = shape;
-    d.lr_scale = lr_scale;
-    d.initial = initial;
     return b->api->param(b, &d);
 }
 
@@ -103,12 +96,62 @@ static graft_value dora(struct graft_builder *b, const struct graft_linear_site 
     graft_value whole = graft_add(b, W, change);
     graft_value norm = graft_sum(b, graft_mul(b, whole, whole), 2 /* axis 1 */);
     norm = graft_reshape(b, graft_unary(b, GRAFT_OP_SQRT, norm), graft_shape1(s->out_features));
-    graft_value m = special(b, s, "lora_magnitude_vector", graft_shape1(s->out_features),
-                            GRAFT_INIT_ZEROS, 1.0, norm);
+    graft_value m = special(b, s,
+                            (struct graft_param_desc){.name = "lora_magnitude_vector",
+                                                      .shape = graft_shape1(s->out_features),
+                                                      .initial = norm});
     graft_value gain = graft_div(b, m, graft_unary(b, GRAFT_OP_DETACH, norm));
     if (bias.id != 0) seen = graft_sub(b, seen, bias);
     seen = graft_mul(b, graft_affine(b, gain, 1.0, -1.0), seen);
     return graft_add(b, y, graft_add(b, seen, graft_mul(b, gain, branch)));
+}
+
+static int begins_factored(const struct lora *o)
+{
+    return o->init_lora_weights == INIT_PISSA || o->init_lora_weights == INIT_OLORA;
+}
+
+/* y = base(x) + scaling (B A dropout(x) - B0 A0 x), A and B beginning as A0 and B0. PEFT takes
+ * B0 A0 off the base instead; our file holds [A; A0] and [B, -B0], for the base as it is. */
+static graft_value factored(struct graft_builder *b, const struct lora *o,
+                            const struct graft_linear_site *s, graft_value x, double scaling)
+{
+    int svd = o->init_lora_weights == INIT_PISSA;
+    int32_t kind = svd ? GRAFT_FACTOR_SVD : GRAFT_FACTOR_QR;
+    double size = svd ? 1.0 / sqrt(scaling) : 1.0;
+    graft_value A0 = graft_scale(b, b->api->factor(b, &s->site, kind, o->r, 1), size);
+    graft_value B0 = graft_scale(b, b->api->factor(b, &s->site, kind, o->r, 0), size);
+    graft_value A = special(b, s,
+                            (struct graft_param_desc){.name = "lora_A.weight",
+                                                      .shape = graft_shape2(o->r, s->in_features),
+                                                      .initial = A0,
+                                                      .unsaved = 1});
+    graft_value B = special(b, s,
+                            (struct graft_param_desc){.name = "lora_B.weight",
+                                                      .shape = graft_shape2(s->out_features, o->r),
+                                                      .initial = B0,
+                                                      .unsaved = 1,
+                                                      .lr_scale = o->loraplus_lr_ratio});
+    graft_save(
+        b, "lora_A.weight",
+        graft_add(b, graft_place(b, A, 0, 0, 2 * o->r), graft_place(b, A0, 0, o->r, 2 * o->r)));
+    graft_save(
+        b, "lora_B.weight",
+        graft_sub(b, graft_place(b, B, 1, 0, 2 * o->r), graft_place(b, B0, 1, o->r, 2 * o->r)));
+    graft_value change =
+        graft_sub(b, graft_linear(b, graft_linear(b, graft_dropout(b, x, o->lora_dropout), A), B),
+                  graft_linear(b, graft_linear(b, x, A0), B0));
+    return graft_add(b, graft_base(b, s, x), graft_scale(b, change, scaling));
+}
+
+/* A file of factored() is one of twice the rank with the same scaling. */
+static void save(struct graft_builder *b, const void *settings, const struct graft_model_site *m)
+{
+    const struct lora *o = (const struct lora *)settings;
+    (void)m;
+    if (!begins_factored(o) || b->api->from_file(b)) return;
+    b->api->save_scaled(b, "r", 2.0);
+    b->api->save_scaled(b, "lora_alpha", o->use_rslora ? sqrt(2.0) : 2.0);
 }
 
 /* y = base(x) + scaling * B A dropout(x)   (Hu et al. 2021, eq. 3) */
@@ -118,20 +161,29 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     const struct lora *o = (const struct lora *)settings;
     double scaling = o->lora_alpha / (o->use_rslora ? sqrt((double)o->r) : (double)o->r);
     int gaussian = o->init_lora_weights == INIT_GAUSSIAN;
-    const graft_value none = {0};
+    int64_t rank = begins_factored(o) ? 2 * o->r : o->r;
 
-    if (o->r > s->in_features || o->r > s->out_features) {
+    if (!b->api->from_file(b) && (o->r > s->in_features || o->r > s->out_features)) {
         graft_fail(b, "r: %lld exceeds the layer's %lld inputs or %lld outputs; choose a smaller r",
                    (long long)o->r, (long long)s->in_features, (long long)s->out_features);
         return x;
     }
+    if (begins_factored(o) && o->use_dora) {
+        graft_fail(b, "init_lora_weights: %s; with use_dora it is true, gaussian or false",
+                   inits[o->init_lora_weights]);
+        return x;
+    }
+    if (begins_factored(o) && !b->api->from_file(b)) return factored(b, o, s, x, scaling);
     graft_value A =
-        graft_param(b, &s->site, "lora_A.weight", graft_shape2(o->r, s->in_features),
-                    gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)o->r);
+        graft_param(b, &s->site, "lora_A.weight", graft_shape2(rank, s->in_features),
+                    gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)rank);
     graft_value B =
-        special(b, s, "lora_B.weight", graft_shape2(s->out_features, o->r),
-                o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : GRAFT_INIT_ZEROS,
-                o->loraplus_lr_ratio, none);
+        special(b, s,
+                (struct graft_param_desc){
+                    .name = "lora_B.weight",
+                    .shape = graft_shape2(s->out_features, rank),
+                    .init = o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : 0,
+                    .lr_scale = o->loraplus_lr_ratio});
     graft_value dropped = graft_dropout(b, x, o->lora_dropout);
     graft_value branch = graft_linear(b, graft_linear(b, dropped, A), B);
     branch = graft_scale(b, branch, scaling);
@@ -149,6 +201,7 @@ static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof f
                                                .peft_type = "LORA",
                                                .default_targets = "q_proj v_proj",
                                                .fields = fields,
+                                               .save = save,
                                                .linear = linear};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {

@@ -35,7 +35,8 @@ struct graft_config_field {
 enum graft_layout {
     GRAFT_LAYOUT_PEFT = 0,
     GRAFT_LAYOUT_PEFT_PROMPT = 1, /* PEFT's prompt learning: its config names no targets */
-    GRAFT_LAYOUT_ADAPTERHUB = 2   /* parameters of block sites; peft_type is NULL */
+    GRAFT_LAYOUT_ADAPTERHUB = 2,  /* parameters of block sites; peft_type is NULL */
+    GRAFT_LAYOUT_FULL = 3         /* weights of the model under its own names; peft_type is NULL */
 };
 
 /* What an adapter changes about the rows that the host packs. */
@@ -48,7 +49,7 @@ struct graft_rows_change {
 
 struct graft_adapter {
     uint32_t struct_size;
-    int32_t mergeable;     /* 1: linear sites stay affine in x, and it acts on no other kind */
+    int32_t mergeable;     /* 1: linear sites stay affine in x; merged where it matched no other */
     const char *peft_type; /* "LORA"; NULL: PEFT has no such method */
     const char *default_targets;             /* "q_proj v_proj"; NULL: every site of its kinds */
     const struct graft_config_field *fields; /* ends with key NULL; may be NULL */
@@ -56,7 +57,8 @@ struct graft_adapter {
     /* Once per program, before the sites: parameters and values that all sites share. May be NULL.
      */
     void (*model)(struct graft_builder *b, const void *options, const struct graft_model_site *m);
-    /* Once, for the adapter's file: graft_save of values that are not parameters. May be NULL. */
+    /* Once, for the adapter's file: graft_save of values that are not parameters; where it is
+     * there, the sites' functions may call graft_save, too. May be NULL. */
     void (*save)(struct graft_builder *b, const void *options, const struct graft_model_site *m);
     /* May be NULL: no change. */
     void (*rows)(const void *options, struct graft_rows_change *change);
@@ -82,6 +84,10 @@ struct graft_adapter {
 
     int32_t layout; /* enum graft_layout */
     int32_t reserved;
+
+    /* 1 promises that the model is unchanged while every parameter has its first value, which some
+     * options may void. NULL: no promise. */
+    int32_t (*identity)(const void *options);
 };
 
 /* What stands below: the frozen part, or the adapter stacked under this one. */
@@ -198,7 +204,8 @@ static inline graft_value graft_shared(struct graft_builder *b, const char *name
     return b->api->shared(b, name);
 }
 
-/* In the save function: the adapter's file gets this value under KEY, whole. */
+/* In the save function: the adapter's file gets this value under KEY, whole. At a site: under
+ * SITE.KEY as a parameter would stand there, and in programs that save nothing it does nothing. */
 static inline void graft_save(struct graft_builder *b, const char *key, graft_value v)
 {
     b->api->save(b, key, v);

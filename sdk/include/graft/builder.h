@@ -47,6 +47,12 @@ struct graft_param_desc {
     double lr_scale; /* its learning rate is this times the recipe's; 0 means 1 */
 };
 
+/* Two factors of a weight [out, in], of the largest rank that is asked for. */
+enum graft_factor {
+    GRAFT_FACTOR_SVD = 1, /* W = U S V^T: U sqrt(S) and sqrt(S) V^T, largest values first */
+    GRAFT_FACTOR_QR = 2   /* W = Q R: the first columns of Q, the first rows of R */
+};
+
 struct graft_builder {
     const struct graft_builder_api *api;
 };
@@ -86,6 +92,14 @@ struct graft_builder_api {
      * layer of the bare model has of these tokens, a layer's keys before its values. For initial
      * values. */
     graft_value (*text_state)(struct graft_builder *b, const char *text, int64_t count);
+    /* Adapters only, at a linear site: a factor of its frozen weight, the left one [out, rank] or
+     * the right one [rank, in]; f32, computed once when training starts and kept beside the model.
+     */
+    graft_value (*factor)(struct graft_builder *b, const struct graft_site *site,
+                          int32_t kind /* enum graft_factor */, int64_t rank, int32_t right);
+    /* In the save function: the config gets this option's number, and those of its patterns, times
+     * `times`. */
+    void (*save_scaled)(struct graft_builder *b, const char *option, double times);
 };
 
 /* An author's own refusal; the host adds the site's name. */
