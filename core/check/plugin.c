@@ -24,7 +24,7 @@ const struct plugin_check plugin_checks[] = {
     {"gradient", ADAPTER, 60, "gradients against finite differences in double", NULL, adapter_gradient},
     {"moves", ADAPTER, 20, "every trained parameter has a gradient", NULL, adapter_moves},
     {"same", ADAPTER, 20, "the same numbers each time", NULL, adapter_same},
-    {"start", ADAPTER, 20, "the model before training", NULL, adapter_start},
+    {"start", ADAPTER, 60, "the model before training", NULL, adapter_start},
     {"base", ADAPTER, 20, "frozen weights stay", NULL, adapter_base},
     {"files", ADAPTER, 20, "saved and loaded", NULL, adapter_files},
     {"merge", ADAPTER, 20, "merged = unmerged, where it says so", NULL, adapter_merge_claim},

@@ -6,8 +6,12 @@
 #include "check/plugin_parts.h"
 
 #include "base/random.h"
+#include "check/reference.h"
+
+#include <graft/adapter.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct subject_request on(const struct plugin *plugin, enum machine machine)
@@ -108,59 +112,121 @@ static enum graft_status loss_at(struct subject *s, const struct stored *p, cons
     return status == GRAFT_OK ? subject_loss(s, true, loss, e) : status;
 }
 
-/* The slope along u by the gradient, and by a central difference of fourth order. */
-static enum graft_status slopes(struct subject *s, const struct stored *p, double *by_gradient,
-                                double *by_difference, struct error *e)
+struct slopes {
+    double gradient, difference, moved; /* moved: with detached values that move */
+};
+
+/* The slope along u by a central difference of fourth order. */
+static enum graft_status difference(struct subject *s, const struct stored *p, const double *x,
+                                    const double *u, double *moved, double *slope, struct error *e)
 {
     static const double h[4] = {1e-5, -1e-5, 2e-5, -2e-5};
     size_t n = (size_t)graft_shape_count(p->shape);
-    double *x = mem_zalloc(4 * n, sizeof *x), *u = x + n, *g = u + n, *moved = g + n, loss[4];
+    double loss[4];
+    enum graft_status status = GRAFT_OK;
+    for (int k = 0; k < 4 && status == GRAFT_OK; k++)
+        status = loss_at(s, p, x, u, h[k], moved, n, &loss[k], e);
+    if (status == GRAFT_OK) status = subject_write(s, p, x, e);
+    if (status == GRAFT_OK)
+        *slope = (4.0 * (loss[0] - loss[1]) / 2e-5 - (loss[2] - loss[3]) / 4e-5) / 3.0;
+    return status;
+}
+
+static enum graft_status slopes_of(struct subject *s, const struct stored *p, struct slopes *out,
+                                   struct error *e)
+{
+    size_t n = (size_t)graft_shape_count(p->shape);
+    double *x = mem_zalloc(4 * n, sizeof *x), *u = x + n, *g = u + n, *moved = g + n, loss;
     if (x == NULL) return error_memory(e, "numbers", n);
     direction_of(p, n, u);
     enum graft_status status = subject_read(s, p, x, e);
     if (status == GRAFT_OK)
         status = subject_write(s, p->gradient, g, e); /* zeros: runs add to it */
-    if (status == GRAFT_OK) status = subject_loss(s, true, &loss[0], e);
+    if (status == GRAFT_OK) status = subject_loss(s, true, &loss, e);
     if (status == GRAFT_OK) status = subject_read(s, p->gradient, g, e);
-    *by_gradient = 0;
-    for (size_t i = 0; i < n; i++) *by_gradient += g[i] * u[i];
-    for (int k = 0; k < 4 && status == GRAFT_OK; k++)
-        status = loss_at(s, p, x, u, h[k], moved, n, &loss[k], e);
-    if (status == GRAFT_OK) status = subject_write(s, p, x, e);
-    if (status == GRAFT_OK)
-        *by_difference = (4.0 * (loss[0] - loss[1]) / 2e-5 - (loss[2] - loss[3]) / 4e-5) / 3.0;
+    out->gradient = 0;
+    for (size_t i = 0; i < n; i++) out->gradient += g[i] * u[i];
+    reference_hold(s->backend.device, true);
+    if (status == GRAFT_OK) status = difference(s, p, x, u, moved, &out->difference, e);
+    reference_hold(s->backend.device, false);
+    out->moved = out->difference;
+    if (status == GRAFT_OK && reference_detached(s->backend.device) != 0)
+        status = difference(s, p, x, u, moved, &out->moved, e);
     mem_free(x);
     return status;
 }
 
-void adapter_gradient(const struct plugin *plugin, struct finding *f)
+static double apart(double a, double b)
+{
+    return fabs(a - b) / (1e-3 + fabs(b));
+}
+
+struct gradient_tally {
+    size_t parameters, runs;
+    double worst;
+    char detached[128]; /* a parameter whose gradient is not the whole slope, by default */
+};
+
+/* By default, or with one option at another value, where the plugin may refuse it. */
+static void gradient_with(const struct plugin *plugin, const struct option_input *in,
+                          const char *value, struct gradient_tally *tally, struct finding *f)
 {
     struct subject s = {0};
     struct error e = {0};
     struct subject_request r = on(plugin, MACHINE_DOUBLE);
-    double worst = 0;
+    const struct stored *p = NULL;
+    r.inputs = in;
+    r.count = in != NULL;
     enum graft_status status = subject_open_moved(&s, &r, &e);
-    for (const struct stored *p = status == GRAFT_OK ? store_first(s.session.store, STORE_ADAPTER)
-                                                     : NULL;
-         p != NULL && status == GRAFT_OK; p = p->next) {
-        double gradient = 0, difference = 0;
-        status = slopes(&s, p, &gradient, &difference, &e);
-        double off = fabs(gradient - difference) / (1e-3 + fabs(difference));
-        if (status == GRAFT_OK && !(off <= 1e-4)) {
+    bool refused = in != NULL && status == GRAFT_E_INVALID;
+    if (status == GRAFT_OK) p = store_first(s.session.store, STORE_ADAPTER);
+    for (; p != NULL && status == GRAFT_OK && f->verdict < VERDICT_FAIL; p = p->next) {
+        struct slopes found = {0};
+        status = slopes_of(&s, p, &found, &e);
+        if (status != GRAFT_OK) break;
+        double off = apart(found.gradient, found.difference);
+        if (!(off <= 1e-4))
             finding_set(f, VERDICT_FAIL,
-                        "%s: the gradient gives a slope of %.6g, finite differences %.6g: is "
-                        "something in the graph detached or not smooth?",
-                        p->name, gradient, difference);
-            break;
-        }
-        worst = fmax(worst, off);
+                        "%s%s%s%s%s: the gradient gives a slope of %.6g, finite differences %.6g: "
+                        "is something in the graph not smooth?",
+                        in != NULL ? in->key : "", in != NULL ? ": " : "", value,
+                        in != NULL ? ", " : "", p->name, found.gradient, found.difference);
+        if (in == NULL && !(apart(found.gradient, found.moved) <= 1e-4))
+            snprintf(tally->detached, sizeof tally->detached, "%s", p->name);
+        tally->worst = fmax(tally->worst, off);
     }
-    if (status != GRAFT_OK)
-        failed(f, "on the reference", &e);
-    else if (f->text[0] == '\0')
-        finding_set(f, VERDICT_OK, "%zu parameters agree with finite differences to %.0e",
-                    subject_parameters(&s), worst);
+    if (status == GRAFT_OK && in == NULL) tally->parameters = subject_parameters(&s);
+    tally->runs += status == GRAFT_OK;
+    if (status != GRAFT_OK && !refused) failed(f, in != NULL ? in->key : "on the reference", &e);
     subject_close(&s);
+}
+
+void adapter_gradient(const struct plugin *plugin, struct finding *f)
+{
+    struct gradient_tally tally = {0};
+    gradient_with(plugin, NULL, "", &tally, f);
+    for (size_t i = 0; i < plugin->option_count; i++) {
+        const struct graft_option *o = &plugin->options[i];
+        struct option_input in;
+        char value[64];
+        if (o->type != GRAFT_OPTION_BOOL && o->type != GRAFT_OPTION_CHOICE) continue;
+        for (size_t k = 0; f->verdict < VERDICT_FAIL && option_trial(o, k, &in, value); k++)
+            if (o->fallback == NULL || strcmp(o->fallback, value) != 0)
+                gradient_with(plugin, &in, value, &tally, f);
+    }
+    if (f->verdict >= VERDICT_FAIL) return;
+    if (tally.detached[0] != '\0')
+        finding_set(f, VERDICT_WARN,
+                    "%s: with detached values held, finite differences agree to %.0e, and without "
+                    "they do not: is it meant that training does not see this dependence?",
+                    tally.detached, tally.worst);
+    else if (tally.runs > 1)
+        finding_set(f, VERDICT_OK,
+                    "%zu parameters agree with finite differences to %.0e, with %zu choices too",
+                    tally.parameters, tally.worst, tally.runs - 1);
+    else
+        finding_set(f, VERDICT_OK, "%zu parameters agree with finite differences to %.0e",
+                    tally.parameters, tally.worst);
 }
 
 void adapter_moves(const struct plugin *plugin, struct finding *f)
@@ -224,25 +290,72 @@ void adapter_same(const struct plugin *plugin, struct finding *f)
         finding_set(f, VERDICT_OK, "three runs with other content of free memory are bit-equal");
 }
 
-void adapter_start(const struct plugin *plugin, struct finding *f)
+/* ---- at the start ---- */
+
+static bool promised(const struct subject *s)
 {
-    struct subject bare = {0}, s = {0};
+    const struct graft_adapter *f = s->plugin->functions;
+    return f->struct_size >= offsetof(struct graft_adapter, identity) + sizeof f->identity &&
+           f->identity != NULL && f->identity(option_values_get(s->adapter.options)) == 1;
+}
+
+/* With one option at a value that it may refuse, or with the defaults. */
+static void start_with(const struct plugin *plugin, double without, const struct option_input *in,
+                       const char *value, size_t *kept, struct finding *f)
+{
+    struct subject s = {0};
     struct error e = {0};
-    struct subject_request r = on(plugin, MACHINE_DOUBLE), none = on(NULL, MACHINE_DOUBLE);
-    double without = 0, with = 0;
-    enum graft_status status = subject_open(&bare, &none, &e);
-    if (status == GRAFT_OK) status = subject_open(&s, &r, &e);
-    if (status == GRAFT_OK) status = subject_loss(&bare, false, &without, &e);
-    if (status == GRAFT_OK) status = subject_loss(&s, false, &with, &e);
-    if (status != GRAFT_OK)
+    struct subject_request r = on(plugin, MACHINE_DOUBLE);
+    double with = 0;
+    r.inputs = in;
+    r.count = in != NULL;
+    enum graft_status status = subject_open(&s, &r, &e);
+    bool promise = status == GRAFT_OK && promised(&s);
+    if (status == GRAFT_OK && (in == NULL || promise)) status = subject_loss(&s, false, &with, &e);
+    bool same = fabs(with - without) <= 1e-9 * fabs(without);
+    if (status != GRAFT_OK && (in == NULL || status != GRAFT_E_INVALID))
         failed(f, "before training", &e);
-    else if (fabs(with - without) <= 1e-9 * fabs(without))
-        finding_set(f, VERDICT_OK, "before training the model is unchanged");
-    else
+    else if (promise && !same)
+        finding_set(f, VERDICT_FAIL,
+                    "with %s%s%s it promises to begin as the identity, and changes the loss from "
+                    "%.6g to %.6g",
+                    in != NULL ? in->key : "the default options", in != NULL ? ": " : "", value,
+                    without, with);
+    else if (in == NULL && !same)
         finding_set(f, VERDICT_WARN,
                     "before training it changes the loss from %.6g to %.6g: begin as the identity "
                     "unless the method wants this",
                     without, with);
+    *kept += promise && same;
     subject_close(&s);
+}
+
+void adapter_start(const struct plugin *plugin, struct finding *f)
+{
+    struct subject bare = {0};
+    struct error e = {0};
+    struct subject_request none = on(NULL, MACHINE_DOUBLE);
+    double without = 0;
+    size_t kept = 0;
+    enum graft_status status = subject_open(&bare, &none, &e);
+    if (status == GRAFT_OK) status = subject_loss(&bare, false, &without, &e);
     subject_close(&bare);
+    if (status != GRAFT_OK) {
+        failed(f, "before training", &e);
+        return;
+    }
+    start_with(plugin, without, NULL, "", &kept, f);
+    for (size_t i = 0; i < plugin->option_count; i++) {
+        struct option_input in;
+        char value[64];
+        for (size_t k = 0;
+             f->verdict < VERDICT_FAIL && option_trial(&plugin->options[i], k, &in, value); k++)
+            start_with(plugin, without, &in, value, &kept, f);
+    }
+    if (f->verdict != VERDICT_OK) return;
+    if (kept > 0)
+        finding_set(f, VERDICT_OK, "before training the model is unchanged, as promised %zu times",
+                    kept);
+    else
+        finding_set(f, VERDICT_OK, "before training the model is unchanged");
 }

@@ -304,6 +304,7 @@ enum graft_status subject_open(struct subject *s, const struct subject_request *
 {
     struct session *session = &s->session;
     s->plugin = r->plugin;
+    session->keep_detached = r->machine == MACHINE_DOUBLE;
     enum graft_status status = store_create(&session->store, e);
     if (status == GRAFT_OK) status = open_model(session, e);
     if (status == GRAFT_OK && r->plugin != NULL) status = open_adapter(s, r, e);

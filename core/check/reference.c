@@ -6,6 +6,7 @@
  */
 #include "check/reference.h"
 
+#include "graph/op.h"
 #include "ref/ref.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 
 struct graft_device {
     const struct graft_host *host;
-    bool wide;
+    bool wide, hold;
+    size_t detached;
     reference_lookup *lookup;
 };
 
@@ -31,6 +33,7 @@ struct graft_program {
     struct graft_tensor *tensors;
     struct graft_node *nodes;
     struct graft_buffer **buffers;
+    void **held; /* by node: what a DETACH gave */
 };
 
 static int32_t fail(const struct graft_host *host, int32_t status, const char *text)
@@ -96,6 +99,16 @@ static int32_t open_f64(const struct graft_host *host, uint32_t index, struct gr
 static void close_device(struct graft_device *device)
 {
     if (device != NULL) give(device->host, device);
+}
+
+void reference_hold(struct graft_device *device, bool hold)
+{
+    device->hold = hold;
+}
+
+size_t reference_detached(const struct graft_device *device)
+{
+    return device->detached;
 }
 
 void reference_set_kernels(struct graft_device *device, reference_lookup *lookup)
@@ -192,6 +205,9 @@ static void program_destroy(struct graft_program *program)
     give(program->device->host, program->tensors);
     give(program->device->host, program->nodes);
     give(program->device->host, program->buffers);
+    for (uint32_t i = 0; program->held != NULL && i < program->node_count; i++)
+        give(program->device->host, program->held[i]);
+    give(program->device->host, program->held);
     give(program->device->host, program);
 }
 
@@ -201,6 +217,21 @@ static void copy_strided(void *to, size_t size, const void *from, uint32_t strid
     for (uint32_t i = 0; i < count; i++)
         memcpy((uint8_t *)to + i * size, (const uint8_t *)from + (size_t)i * stride,
                stride < size ? stride : size);
+}
+
+static int32_t prepare_node(struct graft_program *p, uint32_t i)
+{
+    const struct graft_host *host = p->device->host;
+    const struct graft_node *node = &p->nodes[i];
+    if (node->op != GRAFT_OP_DETACH)
+        return p->lookup(node->op) != NULL
+                   ? GRAFT_OK
+                   : fail(host, GRAFT_E_UNSUPPORTED, "the reference has no such op");
+    int64_t count = graft_shape_count(p->tensors[node->output[0]].shape);
+    p->held[i] = take(host, (uint64_t)count * sizeof(double)); /* no type here is wider */
+    p->device->detached++;
+    return p->held[i] != NULL ? GRAFT_OK
+                              : fail(host, GRAFT_E_MEMORY, "not enough memory for a value");
 }
 
 static int32_t program_create(struct graft_device *device, const struct graft_program_desc *desc,
@@ -217,7 +248,8 @@ static int32_t program_create(struct graft_device *device, const struct graft_pr
     p->tensors = take(host, desc->tensor_count * sizeof *p->tensors);
     p->nodes = take(host, desc->node_count * sizeof *p->nodes);
     p->buffers = take(host, desc->buffer_count * sizeof *p->buffers);
-    if (p->tensors == NULL || p->nodes == NULL || p->buffers == NULL) {
+    p->held = take(host, desc->node_count * sizeof *p->held);
+    if (p->tensors == NULL || p->nodes == NULL || p->buffers == NULL || p->held == NULL) {
         program_destroy(p);
         return fail(host, GRAFT_E_MEMORY, "not enough memory for a program");
     }
@@ -225,11 +257,12 @@ static int32_t program_create(struct graft_device *device, const struct graft_pr
                  p->tensor_count);
     copy_strided(p->nodes, sizeof *p->nodes, desc->nodes, desc->node_stride, p->node_count);
     for (uint32_t i = 0; i < p->buffer_count; i++) p->buffers[i] = desc->buffers[i];
-    for (uint32_t i = 0; i < p->node_count; i++)
-        if (p->lookup(p->nodes[i].op) == NULL) {
-            program_destroy(p);
-            return fail(host, GRAFT_E_UNSUPPORTED, "the reference has no such op");
-        }
+    for (uint32_t i = 0; i < p->node_count; i++) {
+        int32_t status = prepare_node(p, i);
+        if (status == GRAFT_OK) continue;
+        program_destroy(p);
+        return status;
+    }
     *out = p;
     *scratch = 0;
     return GRAFT_OK;
@@ -250,6 +283,16 @@ static struct kernel_tensor resolve(const struct graft_program *p, uint32_t numb
     return k;
 }
 
+static void detach(const struct graft_program *p, const struct kernel_call *call, void *held)
+{
+    const struct kernel_tensor *out = &call->out[0];
+    size_t bytes = (size_t)(out->dtype == GRAFT_DTYPE_F64
+                                ? graft_shape_count(out->shape) * (int64_t)sizeof(double)
+                                : (int64_t)dtype_bytes(out->dtype, out->shape));
+    if (!p->device->hold) memcpy(held, call->in[0].data, bytes);
+    memcpy(out->data, held, bytes);
+}
+
 static void run_node(const struct graft_program *p, const struct graft_node *node,
                      const struct graft_run *run)
 {
@@ -257,7 +300,10 @@ static void run_node(const struct graft_program *p, const struct graft_node *nod
     for (uint32_t i = 0; i < node->input_count; i++) call.in[i] = resolve(p, node->input[i], run);
     for (uint32_t i = 0; i < node->output_count; i++)
         call.out[i] = resolve(p, node->output[i], run);
-    p->lookup(node->op)(&call);
+    if (node->op == GRAFT_OP_DETACH)
+        detach(p, &call, p->held[node - p->nodes]);
+    else
+        p->lookup(node->op)(&call);
     for (uint32_t i = 0; i < node->output_count; i++)
         if (call.out[i].data != NULL && call.out[i].dtype == GRAFT_DTYPE_F64) {
             const struct graft_tensor *t = &p->tensors[node->output[i]];

@@ -3,7 +3,7 @@
 #
 # plugin_hello.sh BUILD SOURCE: installs graft into a temporary folder and does what sdk/README.md
 # says there, outside the source tree: its adapter is hello.c, its commands run, the losses it shows
-# come out; then the C++ twin and the template, and `graft plugin test` on each.
+# come out; then its twins in C++ and Rust and the template, and `graft plugin test` on each.
 set -eu
 build=$1 source=$2
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
@@ -21,7 +21,7 @@ block() {
 mkdir -p "$work/examples"
 cp -R "$source/examples/models" "$work/examples"
 mkdir "$work/examples/plugin-hello"
-for file in hello.c hello.cpp recipe.yaml rows.jsonl; do
+for file in hello.c hello.cpp hello.rs recipe.yaml rows.jsonl; do
     cp "$source/examples/plugin-hello/$file" "$work/examples/plugin-hello"
 done
 cd "$work/examples/plugin-hello"
@@ -40,6 +40,13 @@ if command -v c++ > /dev/null; then
     c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -shared -fPIC -fvisibility=hidden \
         -I "$work/graft/include" -o adapter-hellopp.so hello.cpp
     graft plugin test ./adapter-hellopp.so
+fi
+if command -v rustc > /dev/null; then
+    [ "$(wc -l < hello.rs)" -le 90 ]
+    block sh 4 > rust.sh && sh -eu rust.sh
+    graft plugin test ./adapter-hellors.so
+else
+    echo "skipped: the adapter in Rust (no rustc)"
 fi
 cp -R "$work/graft/share/graft/template" "$work/template"
 cmake -S "$work/template" -B "$work/template/build" -DCMAKE_PREFIX_PATH="$work/graft" > cmake.log

@@ -14,6 +14,7 @@ expect() { # name check verdict
 expect shape builds fail
 expect unused moves fail
 expect start start warn
+expect identity start fail
 expect merges merge fail
 expect leaks leak fail
 expect prints builds fail
@@ -21,6 +22,6 @@ expect crashes builds crash
 expect hangs builds crash
 expect unset same fail
 expect keeps same fail
-expect detached gradient fail
+expect detached gradient warn
 expect exports symbols warn
 exit $failed

@@ -39,11 +39,17 @@ static const struct graft_option options[] = {
      .help = "has no effect"},
 };
 
+/* What a file promises about the start. */
+#ifndef IDENTITY
+#define IDENTITY NULL
+#endif
+
 #define BROKEN_PLUGIN(name_, mergeable_)                                                           \
     static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,      \
                                                    .mergeable = mergeable_,                        \
                                                    .default_targets = "q_proj v_proj",             \
-                                                   .linear = linear};                              \
+                                                   .linear = linear,                               \
+                                                   .identity = IDENTITY};                          \
     GRAFT_EXPORT const struct graft_plugin graft_plugin = {                                        \
         GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct broken),                           \
         .name = name_,                                                                             \
