@@ -54,13 +54,20 @@ static graft_value norm(struct graft_builder *b, const void *settings,
         trained(b, &s->site, "weight", graft_shape1(s->size), graft_base_weight(b, &s->site)));
 }
 
+static int32_t identity(const void *settings)
+{
+    (void)settings;
+    return 1;
+}
+
 static const struct graft_adapter functions = {
     .struct_size = (uint32_t)sizeof functions,
     .mergeable = 1,
     .default_targets = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj",
     .linear = linear,
     .norm = norm,
-    .layout = GRAFT_LAYOUT_FULL};
+    .layout = GRAFT_LAYOUT_FULL,
+    .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .magic = GRAFT_PLUGIN_MAGIC,

@@ -196,13 +196,20 @@ static const struct graft_config_field fields[] = {{.key = "fan_in_fan_out", .js
                                                    {.key = "bias", .json = "\"none\""},
                                                    {.key = NULL}};
 
+/* B begins at 0, or B A as what is taken off again; only false draws both. */
+static int32_t identity(const void *settings)
+{
+    return ((const struct lora *)settings)->init_lora_weights != INIT_RANDOM;
+}
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "LORA",
                                                .default_targets = "q_proj v_proj",
                                                .fields = fields,
                                                .save = save,
-                                               .linear = linear};
+                                               .linear = linear,
+                                               .identity = identity};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct lora),
