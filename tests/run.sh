@@ -67,6 +67,7 @@ run_tests() {
 }
 
 need_build
+need "gcc libc6-dev" have_command gcc # also where cc is another compiler
 need libcmocka-dev have_module cmocka
 if [ "${CI:-}" = true ] && [ -z "${GRAFT_SMOLLM2:-}" ]; then
     need python3-pip python3 -m pip --version
@@ -78,13 +79,13 @@ if [ "${CI:-}" = true ]; then
     export GRAFT_SMOLLM2
 fi
 
-configure build-tests -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON
+configure build-tests -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON -DCMAKE_C_COMPILER=gcc
 build build-tests
 if have_command clang; then
     configure build-clang -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON -DCMAKE_C_COMPILER=clang
     build build-clang
 fi
-configure build-asan --preset asan
+configure build-asan --preset asan -DCMAKE_C_COMPILER=gcc
 build build-asan
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
