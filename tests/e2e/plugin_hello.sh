@@ -49,6 +49,8 @@ else
     echo "skipped: the adapter in Rust (no rustc)"
 fi
 cp -R "$work/graft/share/graft/template" "$work/template"
-cmake -S "$work/template" -B "$work/template/build" -DCMAKE_PREFIX_PATH="$work/graft" > cmake.log
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
+cmake -S "$work/template" -B "$work/template/build" -G "$generator" \
+    -DCMAKE_PREFIX_PATH="$work/graft" > cmake.log
 cmake --build "$work/template/build" >> cmake.log
 graft plugin test "$work/template/build/adapter-my.so"
