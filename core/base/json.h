@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
-/* Both give a new reference. Doubled keys, trailing text and nesting past 64 are errors:
- * "PATH:LINE:COLUMN: what". The file may be up to `limit` bytes. */
+/* Both give a new reference. Doubled keys, trailing text and nesting past jansson's 2048 are
+ * errors: "PATH:LINE:COLUMN: what". The file may be up to `limit` bytes. */
 GRAFT_MUST_USE enum graft_status json_read_file(const char *path, size_t limit, json_t **value,
                                                 struct error *e);
 GRAFT_MUST_USE enum graft_status json_read_bytes(const char *bytes, size_t length, json_t **value,
