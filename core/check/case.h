@@ -45,6 +45,8 @@ struct check_case {
     struct check_input in[GRAFT_MAX_INPUTS];
     uint32_t absent; /* mask of outputs that nobody reads, or that these inputs have not */
     int64_t live[GRAFT_ROWS_KINDS];
+    uint32_t index;  /* in its family */
+    int32_t compute; /* the type that its products are asked for in */
 };
 
 struct check_data {
@@ -90,11 +92,16 @@ void case_live(struct check_case *c, int64_t tokens, int64_t trained);
 struct graft_shape shape_live(struct graft_shape s, int32_t rows, const int64_t *live);
 uint64_t check_bytes(const struct check_input *in);
 
-/* Makes the inputs, what is expected and the budgets. Released with check_data_fini, also after a
- * failure. */
+/* Case `index`, whose products are asked for in this type; false: the op knows f32 alone. */
+bool case_make(const struct check_family *family, uint32_t index, int32_t compute,
+               struct check_case *c);
+
+/* Makes the inputs, what is expected and the budgets of case_make's case, which d->c takes.
+ * Released with check_data_fini, also after a failure. */
 GRAFT_MUST_USE enum graft_status check_data_init(struct check_data *d,
-                                                 const struct check_family *family, uint32_t index,
-                                                 uint64_t seed, struct error *e);
+                                                 const struct check_family *family,
+                                                 const struct check_case *c, uint64_t seed,
+                                                 struct error *e);
 void check_data_fini(struct check_data *d);
 
 /* A weight as doubles [rows * cols], from the arena; NULL without memory. */
@@ -104,8 +111,9 @@ double *check_weight_f64(struct check_data *d, uint32_t input);
 bool fill_input(const struct check_input *in, int64_t live_count, struct draw *draw, void *data,
                 struct arena *arena);
 
-/* Units in the last place (2^-24 of the magnitude) that op may be off, sums of `length`. */
-double check_budget(int32_t op, int64_t length);
+/* Units in the last place (2^-24 of the magnitude) that op may be off, sums of `length`, products
+ * of operands rounded to `compute`. */
+double check_budget(int32_t op, int64_t length, int32_t compute);
 
 static inline const double *f64_in(const struct check_data *d, uint32_t i)
 {

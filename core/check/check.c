@@ -3,6 +3,7 @@
  * All cases on one device, with each host.
  */
 #include "check/run.h"
+#include "ref/quant.h"
 
 #include <string.h>
 
@@ -80,30 +81,53 @@ void check_record(struct check_report *report, const struct check_data *d, uint6
     report->cases++;
     report->op[d->c.op].cases++;
     if (status == GRAFT_OK) return;
-    error_place(found, "%s (%s), seed %llu", d->info->name, d->c.name, (unsigned long long)seed);
+    const char *compute = d->c.compute == GRAFT_DTYPE_F32 ? "" : ", computed in ";
+    error_place(found, "%s (%s%s%s), seed %llu", d->info->name, d->c.name, compute,
+                *compute != '\0' ? quant_name(d->c.compute) : "", (unsigned long long)seed);
     if (report->failed++ == 0 && e != NULL) *e = *found;
     if (report->op[d->c.op].failed++ < LINES_PER_OP) str_printf(&report->text, "%s\n", found->text);
 }
 
-static enum graft_status check_family(const struct bench *benches, size_t count,
-                                      const struct check_family *family,
-                                      const struct check_options *options,
-                                      struct check_report *report, struct error *e)
+struct device_checks {
+    struct bench *benches; /* one per host */
+    size_t count;
+    int32_t compute;
+    const struct check_options *options;
+    struct check_report *report;
+};
+
+static enum graft_status check_family(const struct device_checks *k,
+                                      const struct check_family *family, struct error *e)
 {
+    const char *op = k->options->op;
     for (uint32_t i = 0; i < family->count; i++) {
         struct check_case c;
         struct check_data d;
         struct error found = {0};
-        family->make(i, &c);
-        if (options->op != NULL && strcmp(op_info(c.op)->name, options->op) != 0) continue;
-        enum graft_status status = check_data_init(&d, family, i, options->seed, e);
+        if (!case_make(family, i, k->compute, &c)) continue;
+        if (op != NULL && strcmp(op_info(c.op)->name, op) != 0) continue;
+        enum graft_status status = check_data_init(&d, family, &c, k->options->seed, e);
         if (status == GRAFT_OK)
-            check_record(report, &d, options->seed, check_case(benches, count, &d, family, &found),
-                         &found, e);
+            check_record(k->report, &d, k->options->seed,
+                         check_case(k->benches, k->count, &d, family, &found), &found, e);
         check_data_fini(&d);
         if (status != GRAFT_OK) return status;
     }
     return GRAFT_OK;
+}
+
+/* Everything in f32, then what may be narrow in each type that the device offers. */
+static enum graft_status check_all(struct device_checks *k, uint32_t offered, struct error *e)
+{
+    static const int32_t types[] = {GRAFT_DTYPE_F32, GRAFT_DTYPE_F16, GRAFT_DTYPE_BF16};
+    enum graft_status status = GRAFT_OK;
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
+        k->compute = types[t];
+        if (types[t] != GRAFT_DTYPE_F32 && (offered >> types[t] & 1) == 0) continue;
+        for (size_t i = 0; check_families[i] != NULL && status == GRAFT_OK; i++)
+            status = check_family(k, check_families[i], e);
+    }
+    return status;
 }
 
 static enum graft_status close_all(struct bench *benches, size_t count, struct error *e)
@@ -131,8 +155,12 @@ enum graft_status check_backend(const struct graft_backend *backend,
     }
     for (size_t i = 0; i < host_count && status == GRAFT_OK; i++)
         status = bench_open(&benches[i], backend, hosts[i], device, e);
-    for (size_t i = 0; check_families[i] != NULL && status == GRAFT_OK; i++)
-        status = check_family(benches, host_count, check_families[i], options, report, e);
+    struct device_checks k = {
+        .benches = benches, .count = host_count, .options = options, .report = report};
+    struct graft_device_info info = {.struct_size = sizeof info};
+    if (status == GRAFT_OK && !backend->device_info(hosts[0], device, &info))
+        status = error_set(e, GRAFT_E_FAILED, "device_info knows no device %u", device);
+    if (status == GRAFT_OK) status = check_all(&k, info.compute, e);
     struct error leak = {0};
     enum graft_status closed = close_all(benches, host_count, &leak);
     mem_free(benches);

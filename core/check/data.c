@@ -32,6 +32,18 @@ struct check_input *case_input(struct check_case *c, enum fill fill, struct graf
     return in;
 }
 
+bool case_make(const struct check_family *family, uint32_t index, int32_t compute,
+               struct check_case *c)
+{
+    family->make(index, c);
+    c->index = index;
+    int32_t *asked = op_compute(c->op, c->in[0].shape, &c->params);
+    if (compute == GRAFT_DTYPE_F32) return true;
+    if (asked == NULL) return false;
+    *asked = c->compute = compute;
+    return true;
+}
+
 void case_live(struct check_case *c, int64_t tokens, int64_t trained)
 {
     c->live[GRAFT_ROWS_TOKENS] = tokens;
@@ -153,7 +165,7 @@ static void run_reference(struct check_data *d)
  * number, so that flushing denormals is no failure where rounding is allowed at all. */
 static void scale_budgets(struct check_data *d, int64_t length)
 {
-    double units = check_budget(d->c.op, length);
+    double units = check_budget(d->c.op, length, d->c.compute);
     for (uint32_t i = 0; i < d->info->outputs; i++) {
         int64_t count = graft_shape_count(d->call.out[i].shape);
         for (int64_t k = 0; k < count; k++)
@@ -162,11 +174,11 @@ static void scale_budgets(struct check_data *d, int64_t length)
 }
 
 enum graft_status check_data_init(struct check_data *d, const struct check_family *family,
-                                  uint32_t index, uint64_t seed, struct error *e)
+                                  const struct check_case *c, uint64_t seed, struct error *e)
 {
     struct op_shape in[GRAFT_MAX_INPUTS] = {{{{0}, 0}, 0, 0}};
     memset(d, 0, sizeof *d);
-    family->make(index, &d->c);
+    d->c = *c;
     d->info = op_info(d->c.op);
     if (d->info == NULL || ref_kernel_f64(d->c.op) == NULL)
         return error_set(e, GRAFT_E_FAILED, "op %d has no reference", d->c.op);

@@ -182,7 +182,7 @@ static enum graft_status graded_init(struct graded *g, const struct bench *b,
 {
     memset(g, 0, sizeof *g);
     g->d = d;
-    g->backend = (struct backend){b->api, b->device, &b->watch->error};
+    g->backend = (struct backend){.api = b->api, .device = b->device, .error = &b->watch->error};
     enum graft_status status = store_create(&g->store, e);
     if (status == GRAFT_OK) status = store_inputs(g, e);
     if (status == GRAFT_OK) status = allocate(g, b, e);
@@ -382,9 +382,9 @@ static enum graft_status check_all(const struct bench *reference, const struct b
             struct check_case c;
             struct check_data d;
             struct error found = {0};
-            check_families[f]->make(i, &c);
-            if (!wanted(&c, options)) continue;
-            enum graft_status status = check_data_init(&d, check_families[f], i, options->seed, e);
+            if (!case_make(check_families[f], i, GRAFT_DTYPE_F32, &c) || !wanted(&c, options))
+                continue;
+            enum graft_status status = check_data_init(&d, check_families[f], &c, options->seed, e);
             if (status == GRAFT_OK)
                 check_record(report, &d, options->seed,
                              check_case(reference, device, &d, options->seed, &found), &found, e);

@@ -103,8 +103,7 @@ static enum graft_status run(const struct cli_args *args, struct measure *m, str
 {
     const struct settings *s = m->source.settings;
     const char *backend = cli_value(args, "backend");
-    if (backend == NULL) backend = s != NULL ? s->backend.name : "auto";
-    struct device_request device = {.name = backend, .base_dir = s != NULL ? s->folder : "."};
+    struct device_request device = source_device(s, backend);
     enum graft_status status = session_start(m->session, &device, e);
     if (status == GRAFT_OK && m->source.request.adapter_count != 0)
         status = session_load_adapters(m->session, m->source.folders, e);

@@ -47,8 +47,7 @@ static enum graft_status start(struct talk *t, const struct cli_args *args, int6
                                   .tokens = (size_t)t->length < 256 ? (size_t)t->length : 256};
     const char *backend = cli_value(args, "backend");
     const struct settings *s = t->source.settings;
-    if (backend == NULL) backend = s != NULL ? s->backend.name : "auto";
-    struct device_request device = {.name = backend, .base_dir = s != NULL ? s->folder : "."};
+    struct device_request device = source_device(s, backend);
     enum graft_status status = generator_plan(t->session, &size, &t->generator, e);
     if (status == GRAFT_OK) status = session_start(t->session, &device, e);
     if (status == GRAFT_OK && t->source.request.adapter_count != 0)

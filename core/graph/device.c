@@ -85,7 +85,23 @@ static enum graft_status create(const struct plugin *plugin, uint32_t threads, s
     return GRAFT_OK;
 }
 
-static enum graft_status open_index(struct device *d, uint32_t index, struct error *e)
+static enum graft_status choose_compute(struct device *d, int32_t wanted, struct error *e)
+{
+    uint32_t offered = d->info.compute | 1u << GRAFT_DTYPE_F32;
+    bool bf16 = (offered >> GRAFT_DTYPE_BF16 & 1) != 0, f16 = (offered >> GRAFT_DTYPE_F16 & 1) != 0;
+    if (wanted == DEVICE_COMPUTE_AUTO) wanted = bf16 ? GRAFT_DTYPE_BF16 : GRAFT_DTYPE_F32;
+    if ((offered >> wanted & 1) == 0)
+        return error_set(e, GRAFT_E_UNSUPPORTED,
+                         "model.compute: %s: %s (%.127s) multiplies in f32%s%s only; name one of "
+                         "these or auto",
+                         wanted == GRAFT_DTYPE_BF16 ? "bf16" : "f16", d->plugin->name, d->info.name,
+                         bf16 ? ", bf16" : "", f16 ? ", f16" : "");
+    d->backend.compute = wanted;
+    return GRAFT_OK;
+}
+
+static enum graft_status open_index(struct device *d, uint32_t index, int32_t compute,
+                                    struct error *e)
 {
     uint32_t count = functions(d)->device_count(&d->host);
     if (index >= count)
@@ -94,6 +110,8 @@ static enum graft_status open_index(struct device *d, uint32_t index, struct err
     if (!read_info(d, index, &d->info) || !d->info.usable)
         return error_set(e, GRAFT_E_UNSUPPORTED, "backend %s, device %u cannot be used: %.255s",
                          d->plugin->name, index, d->info.note);
+    enum graft_status chosen = choose_compute(d, compute, e);
+    if (chosen != GRAFT_OK) return chosen;
     d->backend.api = functions(d);
     d->backend.error = &d->error;
     int32_t status = functions(d)->open(&d->host, index, &d->backend.device);
@@ -141,7 +159,7 @@ enum graft_status device_open(const struct device_request *request, struct devic
             ? choose(&plugin, &index, e)
             : plugin_load(GRAFT_PLUGIN_BACKEND, request->name, request->base_dir, &plugin, e);
     if (status == GRAFT_OK) status = create(plugin, request->threads, &d, e);
-    if (status == GRAFT_OK) status = open_index(d, index, e);
+    if (status == GRAFT_OK) status = open_index(d, index, request->compute, e);
     if (status != GRAFT_OK) {
         device_close(d);
         return status;

@@ -16,7 +16,11 @@ struct device_request {
     const char *base_dir; /* where a file's path starts */
     uint32_t index;
     uint32_t threads; /* 0: every processor this process may use */
+    int32_t compute;  /* dtype of products with frozen weights, or DEVICE_COMPUTE_AUTO */
 };
+
+/* bf16 where the device offers it, else f32. (f16 is by request: it needs loss scaling.) */
+enum { DEVICE_COMPUTE_AUTO = -1 };
 
 GRAFT_MUST_USE enum graft_status device_open(const struct device_request *request,
                                              struct device **device, struct error *e);

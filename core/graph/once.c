@@ -15,7 +15,9 @@ enum graft_status once_run(struct once *once, struct graph *graph, const struct 
     if (bytes != 0 &&
         backend->api->buffer_create(backend->device, bytes, &once->transient) != GRAFT_OK)
         return error_set(e, backend->error->status, "%s", backend->error->text);
-    status = program_create(once->plan, backend, once->transient, &once->program, e);
+    struct backend exact = *backend;
+    exact.compute = GRAFT_DTYPE_F32;
+    status = program_create(once->plan, &exact, once->transient, &once->program, e);
     return status == GRAFT_OK ? program_run(once->program, live, e) : status;
 }
 

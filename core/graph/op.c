@@ -17,6 +17,18 @@ char *shape_text(struct graft_shape s, char *out)
     return out;
 }
 
+int32_t *op_compute(int32_t op, struct graft_shape a, union graft_params *params)
+{
+    switch (op) {
+    case GRAFT_OP_MATMUL:
+        return a.rank == 2 && !params->matmul.transpose_a ? &params->matmul.compute : NULL;
+    case GRAFT_OP_ATTENTION:
+    case GRAFT_OP_ATTENTION_BACKWARD: return &params->attention.compute;
+    case GRAFT_OP_HEAD_LOSS: return &params->head.compute;
+    default: return NULL;
+    }
+}
+
 static bool same_shape(struct graft_shape a, struct graft_shape b)
 {
     return a.rank == b.rank && memcmp(a.dim, b.dim, sizeof a.dim) == 0;

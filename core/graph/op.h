@@ -31,6 +31,9 @@ struct op_info {
 
 /* NULL for unknown numbers. */
 const struct op_info *op_info(int32_t op);
+/* The `compute` of an op that may multiply narrow operands; NULL for others. Products: only those
+ * whose second operand can be a frozen weight. */
+int32_t *op_compute(int32_t op, struct graft_shape a, union graft_params *params);
 /* "[4, 8]" into `out` of 64 bytes. */
 char *shape_text(struct graft_shape s, char *out);
 

@@ -16,6 +16,7 @@ struct backend {
     const struct graft_backend *api;
     struct graft_device *device;
     struct error *error; /* where host->error writes */
+    int32_t compute;     /* dtype of products with frozen weights, ops.h; F32 unless asked for */
 };
 
 enum store_class {

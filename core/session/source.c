@@ -91,6 +91,24 @@ enum graft_status source_open(const char *path, const char *model, struct source
     return GRAFT_OK;
 }
 
+struct device_request source_device(const struct settings *s, const char *backend)
+{
+    static const int32_t dtype[] = {[COMPUTE_AUTO] = DEVICE_COMPUTE_AUTO,
+                                    [COMPUTE_F32] = GRAFT_DTYPE_F32,
+                                    [COMPUTE_BF16] = GRAFT_DTYPE_BF16,
+                                    [COMPUTE_F16] = GRAFT_DTYPE_F16};
+    struct device_request r = {.name = backend != NULL ? backend : "auto",
+                               .base_dir = s != NULL ? s->folder : ".",
+                               .compute = DEVICE_COMPUTE_AUTO};
+    if (s == NULL) return r;
+    r.threads = (uint32_t)s->backend.threads;
+    if (backend != NULL) return r; /* what suits the recipe's device says nothing about this one */
+    r.name = s->backend.name;
+    r.index = (uint32_t)s->backend.device;
+    r.compute = dtype[s->model.compute];
+    return r;
+}
+
 void source_free(struct source *s)
 {
     option_values_destroy(s->peft.options);

@@ -37,22 +37,29 @@ static enum graft_status bad_loss(const struct trainer *t, const struct packed_s
 static enum graft_status run_micro_batches(struct trainer *t, const struct packed_step *step,
                                            double *loss, struct error *e)
 {
+    double scale = t->loss_scale.value;
     *loss = 0;
     for (size_t m = 0; m < step->count; m++) {
         float part = 0;
         pack_micro_batch(step, m, &t->batch);
         enum graft_status status =
-            loss_program_run(t->session, &t->train_program, &t->batch, 1.0 / (double)step->trained,
-                             (uint32_t)t->step + 1, &part, e);
+            loss_program_run(t->session, &t->train_program, &t->batch,
+                             scale / (double)step->trained, (uint32_t)t->step + 1, &part, e);
         if (status != GRAFT_OK) return status;
         if (!isfinite(part)) return bad_loss(t, step, m, e);
-        *loss += (double)part;
+        *loss += (double)part / scale;
     }
     return GRAFT_OK;
 }
 
 static enum graft_status count_skip(struct trainer *t, bool skipped, struct error *e)
 {
+    if (loss_scale_step(&t->loss_scale, !skipped)) {
+        log_info("step %lld: a gradient left the range of f16; the step changed nothing, the loss "
+                 "scale is now %.0f",
+                 (long long)t->step + 1, t->loss_scale.value);
+        return GRAFT_OK;
+    }
     t->skipped_in_a_row = skipped ? t->skipped_in_a_row + 1 : 0;
     if (!skipped) return GRAFT_OK;
     log_warning("step %lld: a gradient is not finite; the step changed nothing",
@@ -77,6 +84,7 @@ static enum graft_status one_step(struct trainer *t, struct error *e)
     if (status == GRAFT_OK) status = run_micro_batches(t, &step, &loss, e);
     if (status != GRAFT_OK) return status;
     lr *= schedule_multiplier(&s->train.schedule, t->step, t->total_steps, s->optimizer.lr);
+    t->update.loss_scale = t->loss_scale.value;
     status =
         update_run(t->session, &t->update, lr, s->optimizer.weight_decay, t->step + 1, &norm, e);
     if (status == GRAFT_OK) status = count_skip(t, !isfinite(norm), e);

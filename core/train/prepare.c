@@ -5,6 +5,7 @@
 #include "train/trainer.h"
 
 #include "base/log.h"
+#include "session/source.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,10 +23,6 @@ static enum graft_status open_session(struct trainer *t, struct error *e)
                                       .adapters = s->adapters,
                                       .adapter_count = s->adapter_count,
                                       .seed = (uint64_t)s->train.seed};
-    if (s->model.compute == COMPUTE_BF16 || s->model.compute == COMPUTE_F16)
-        return error_set(e, GRAFT_E_UNSUPPORTED,
-                         "model.compute: this version computes in f32; use auto or f32");
-    t->settings->model.compute = COMPUTE_F32;
     return session_open(&request, &t->session, e);
 }
 
@@ -194,19 +191,27 @@ enum graft_status trainer_prepare(struct trainer *t, struct error *e)
     return status;
 }
 
+/* What `auto` became. */
+static void record_device(struct trainer *t)
+{
+    struct settings *s = t->settings;
+    int32_t compute = t->session->backend->compute;
+    s->backend.name = device_plugin(t->session->device)->name;
+    s->model.compute = compute == GRAFT_DTYPE_BF16  ? COMPUTE_BF16
+                       : compute == GRAFT_DTYPE_F16 ? COMPUTE_F16
+                                                    : COMPUTE_F32;
+    t->loss_scale = loss_scale_begin(compute == GRAFT_DTYPE_F16);
+}
+
 enum graft_status trainer_start(struct trainer *t, struct error *e)
 {
-    const struct settings *s = t->settings;
-    struct device_request request = {.name = s->backend.name,
-                                     .base_dir = s->folder,
-                                     .index = (uint32_t)s->backend.device,
-                                     .threads = (uint32_t)s->backend.threads};
+    struct device_request request = source_device(t->settings, NULL);
     enum graft_status status = session_start(t->session, &request, e);
     if (status == GRAFT_OK) status = loss_program_compile(t->session, &t->train_program, e);
     if (status == GRAFT_OK) status = loss_program_compile(t->session, &t->eval_program, e);
     if (status == GRAFT_OK) status = update_compile(t->session, &t->update, e);
     if (status == GRAFT_OK && t->generator != NULL) status = generator_compile(t->generator, e);
-    if (status == GRAFT_OK) t->settings->backend.name = device_plugin(t->session->device)->name;
+    if (status == GRAFT_OK) record_device(t);
     return status;
 }
 

@@ -43,11 +43,12 @@ static json_t *measure_json(const struct measure *m)
 
 json_t *trainer_state(const struct trainer *t)
 {
-    return json_pack("{s:I, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s}", "step",
+    return json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s}", "step",
                      (json_int_t)t->step, "tokens_seen", (json_int_t)t->tokens_seen, "seconds",
-                     t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row, "best_loss",
-                     real(t->best_loss), "best_step", (json_int_t)t->best_step, "bad_evals",
-                     (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
+                     t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row, "loss_scale",
+                     t->loss_scale.value, "steps_at_scale", (json_int_t)t->loss_scale.steps,
+                     "best_loss", real(t->best_loss), "best_step", (json_int_t)t->best_step,
+                     "bad_evals", (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
                      measure_json(&t->before), "recipe", t->recipe);
 }
 
@@ -91,6 +92,10 @@ enum graft_status trainer_restore(struct trainer *t, const json_t *state, struct
     t->tokens_seen = (uint64_t)integer(state, "tokens_seen");
     t->seconds = number(state, "seconds");
     t->skipped_in_a_row = integer(state, "skipped_in_a_row");
+    if (t->loss_scale.dynamic && number(state, "loss_scale") > 1.0) {
+        t->loss_scale.value = number(state, "loss_scale");
+        t->loss_scale.steps = integer(state, "steps_at_scale");
+    }
     t->best_loss = isfinite(best) ? best : (double)INFINITY;
     t->best_step = integer(state, "best_step");
     t->bad_evals = integer(state, "bad_evals");
@@ -106,7 +111,7 @@ enum graft_status trainer_restore(struct trainer *t, const json_t *state, struct
 static const char *next_fixed_line(const char **cursor, size_t *length, bool *skipping)
 {
     static const char *const free_sections[] = {"backend:", "eval:", "checkpoint:"};
-    static const char *const free_keys[] = {"  max_steps:", "  epochs:"};
+    static const char *const free_keys[] = {"  max_steps:", "  epochs:", "  compute:"};
     while (**cursor != '\0') {
         const char *line = *cursor;
         *length = strcspn(line, "\n");
@@ -118,7 +123,7 @@ static const char *next_fixed_line(const char **cursor, size_t *length, bool *sk
                 *skipping |= strncmp(line, free_sections[i], strlen(free_sections[i])) == 0;
         }
         bool free_key = false;
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
             free_key |= strncmp(line, free_keys[i], strlen(free_keys[i])) == 0;
         if (!*skipping && !free_key) return line;
     }
@@ -146,7 +151,7 @@ enum graft_status trainer_same_recipe(const struct trainer *t, const json_t *sta
         b = b != NULL ? trimmed(b, &b_length) : "nothing";
         return error_set(e, GRAFT_E_INVALID,
                          "--resume: the recipe changed: it was \"%.*s\", now it is \"%.*s\"; only "
-                         "backend, max_steps, epochs, eval and checkpoint may change",
+                         "backend, compute, max_steps, epochs, eval and checkpoint may change",
                          (int)(a_length != 0 ? a_length : 7), a,
                          (int)(b_length != 0 ? b_length : 7), b);
     }

@@ -8,6 +8,7 @@
 #include "data/order.h"
 #include "eval/eval.h"
 #include "train/checkpoint.h"
+#include "train/loss_scale.h"
 #include "train/train.h"
 #include "train/update.h"
 
@@ -49,6 +50,7 @@ struct trainer {
     uint64_t tokens_seen;
     double seconds; /* spent in steps */
     int64_t skipped_in_a_row, last_checkpoint;
+    struct loss_scale loss_scale;
     double best_loss;
     int64_t best_step, bad_evals;
     bool stopped_early;

@@ -64,14 +64,14 @@ static graft_value input(struct builder_state *s, const char *name, struct store
     return graph_stored(s->graph, *stored);
 }
 
-/* min(1, max_norm / (norm + 1e-6)), as torch clips */
-static graft_value clip(struct graft_builder *b, graft_value gradient, graft_value norm,
-                        double most)
+/* Without the loss scale, and times min(1, max_norm / (norm + 1e-6)), as torch clips. */
+static graft_value gradient_factor(struct graft_builder *b, graft_value norm, graft_value unscale,
+                                   double most)
 {
-    if (most == 0.0) return gradient;
+    if (most == 0.0) return unscale;
     graft_value factor = graft_div(b, graft_constant(b, most), graft_affine(b, norm, 1.0, 1e-6));
     factor = graft_binary(b, GRAFT_OP_MINIMUM, factor, graft_constant(b, 1.0));
-    return graft_mul(b, gradient, factor);
+    return graft_mul(b, factor, unscale);
 }
 
 static void clear(struct builder_state *s, graft_value gradient)
@@ -94,14 +94,14 @@ static void call_plugin(struct builder_state *s, const struct settings *settings
 }
 
 static void build_flat(struct builder_state *s, const struct settings *settings,
-                       struct graft_update *u, graft_value norm)
+                       struct graft_update *u, graft_value factor)
 {
     struct graft_builder *b = graph_builder(s->graph);
     struct stored *gradients = store_flat(s->session->store, STORE_GRADIENT);
     graft_value gradient = graph_stored(s->graph, gradients);
     u->param = graph_stored(s->graph, store_flat(s->session->store, STORE_ADAPTER));
     u->shape = graft_shape_of(b, gradient);
-    u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+    u->grad = graft_mul(b, gradient, factor);
     if (s->out->lr_scales != NULL)
         u->lr = graft_mul(b, u->lr, graph_stored(s->graph, s->out->lr_scales));
     if (s->out->decays != NULL) u->weight_decay = graph_stored(s->graph, s->out->decays);
@@ -110,7 +110,7 @@ static void build_flat(struct builder_state *s, const struct settings *settings,
 }
 
 static void build_each(struct builder_state *s, const struct settings *settings,
-                       struct graft_update *u, graft_value norm)
+                       struct graft_update *u, graft_value factor)
 {
     struct graft_builder *b = graph_builder(s->graph);
     graft_value lr = u->lr;
@@ -122,7 +122,7 @@ static void build_each(struct builder_state *s, const struct settings *settings,
         graft_value gradient = graph_stored(s->graph, p->gradient);
         u->param = graph_stored(s->graph, p);
         u->shape = p->shape;
-        u->grad = clip(b, gradient, norm, settings->train.max_grad_norm);
+        u->grad = graft_mul(b, gradient, factor);
         if (s->out->scales != NULL)
             u->lr = graft_scale(b, lr, (double)s->out->scales[p->offset / sizeof(float)]);
         if (s->out->decay_values != NULL)
@@ -141,16 +141,19 @@ static void build(struct session *session, const struct settings *settings, stru
     struct builder_state s = {.session = session, .graph = graph, .prefix = "", .out = out};
     struct graft_update u = {.struct_size = sizeof u};
     graft_value all = graph_stored(graph, store_flat(session->store, STORE_GRADIENT));
-    out->norm = graft_unary(b, GRAFT_OP_SQRT, graft_sum(b, graft_mul(b, all, all), 1));
+    graft_value unscale = input(&s, "unscale", &out->unscale);
+    out->norm = graft_mul(b, graft_unary(b, GRAFT_OP_SQRT, graft_sum(b, graft_mul(b, all, all), 1)),
+                          unscale);
     s.guard = graft_unary(b, GRAFT_OP_FINITE, out->norm);
     u.lr = input(&s, "lr", &out->lr);
     u.weight_decay = input(&s, "weight_decay", &out->weight_decay);
     u.step = input(&s, "update", &out->step);
     graph_set_place(graph, "optimizer");
+    graft_value factor = gradient_factor(b, out->norm, unscale, settings->train.max_grad_norm);
     if (optimizer->elementwise)
-        build_flat(&s, settings, &u, out->norm);
+        build_flat(&s, settings, &u, factor);
     else
-        build_each(&s, settings, &u, out->norm);
+        build_each(&s, settings, &u, factor);
     graph_keep(graph, out->norm);
 }
 
@@ -195,7 +198,7 @@ static enum graft_status plan_vectors(struct session *s, const struct settings *
 enum graft_status update_plan(struct session *session, const struct settings *settings,
                               struct update_program *out, struct error *e)
 {
-    struct update_program u = {0};
+    struct update_program u = {.loss_scale = 1.0};
     struct graph *graph = NULL;
     enum graft_status status = plan_vectors(session, settings, &u, e);
     if (status == GRAFT_OK) status = graph_create(&graph, e);
@@ -235,11 +238,14 @@ enum graft_status update_run(struct session *session, struct update_program *u, 
 {
     const int64_t live[GRAFT_ROWS_KINDS] = {0};
     float lr32 = (float)lr, decay32 = (float)weight_decay, step32 = (float)step;
+    float unscale32 = (float)(1.0 / u->loss_scale);
     enum graft_status status = stored_write(u->lr, session->backend, &lr32, sizeof lr32, e);
     if (status == GRAFT_OK)
         status = stored_write(u->weight_decay, session->backend, &decay32, sizeof decay32, e);
     if (status == GRAFT_OK)
         status = stored_write(u->step, session->backend, &step32, sizeof step32, e);
+    if (status == GRAFT_OK)
+        status = stored_write(u->unscale, session->backend, &unscale32, sizeof unscale32, e);
     if (status == GRAFT_OK) status = program_run(u->program, live, e);
     if (status == GRAFT_OK) status = program_read(u->program, u->norm, norm, sizeof *norm, e);
     return status;

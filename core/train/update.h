@@ -13,7 +13,9 @@ struct update_program {
     struct plan *plan;
     struct program *program;
     graft_value norm; /* [1]: 2-norm of all gradients before clipping */
-    struct stored *lr, *weight_decay, *step;
+    struct stored *lr, *weight_decay, *step, *unscale;
+    double loss_scale; /* by which the gradients in the store are too large; a power of 2, 1 at
+                          first */
     /* [n], as the parameters lie, where some differ from the recipe's; else NULL */
     struct stored *lr_scales, *decays;
     float *scales, *decay_values; /* their numbers */

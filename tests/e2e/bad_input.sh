@@ -162,6 +162,7 @@ set_to '.*lora_dropout.*1.5' adapter.lora_dropout=1.5
 set_to '.*bias' adapter.bias=all
 set_to '.*backend.*cuda' backend=cuda
 set_to '--set 1: backend.device: has no effect' backend.device=7
+bad 'model.compute: f16: cpu .* multiplies in f32' --set backend=cpu --set model.compute=f16
 set_to '.*device.* 7' 'backend={name: cpu, device: 7}'
 set_to '.*micro_batch_tokens.*100' train.micro_batch_tokens=100
 bad '--set 2: adapter.r: ' --set optimizer.lr=1e-3 --set adapter.r=x

@@ -6,6 +6,7 @@
 #include "golden/training.h"
 
 #include "base/json.h"
+#include "train/loss_scale.h"
 
 /* ---- schedules ---- */
 
@@ -176,6 +177,52 @@ static void test_adamw(void **state)
     check_adamw("clipped", 1);
 }
 
+/* Gradients that are too large by a power of 2, which the update is told, give the same bits. */
+static void test_loss_scale(void **state)
+{
+    const double scale = 1024.0;
+    struct adamw_fixture f;
+    struct error e = {0};
+    (void)state;
+    fixture_open(&f, "clipped");
+    float *scaled = malloc(f.values * sizeof *scaled), norms[2];
+    assert_non_null(scaled);
+    for (int run = 0; run < 2; run++) {
+        struct rig r;
+        rig_open(&r, &(struct rig_request){.model = "llama", .adapter = "llama", .max_norm = 1});
+        (void)fill(&r, false, f.start, f.values);
+        for (size_t i = 0; i < f.values; i++)
+            scaled[i] = f.gradients[i] * (run == 0 ? 1.0f : (float)scale);
+        (void)fill(&r, true, scaled, f.values);
+        r.update.loss_scale = run == 0 ? 1.0 : scale;
+        assert_ok(update_run(r.session, &r.update, f.rates[0], 0.1, 1, &norms[run], &e), &e);
+        assert_true(off(&r, f.after, f.values) <= 1e-6);
+        rig_close(&r);
+    }
+    assert_true(norms[0] == norms[1]);
+    free(scaled);
+    safetensors_close(f.file);
+}
+
+/* What torch.amp.GradScaler does: 2^16, halved by an overflow, doubled after 2000 good steps. */
+static void test_loss_scale_rule(void **state)
+{
+    (void)state;
+    struct loss_scale fixed = loss_scale_begin(false), s = loss_scale_begin(true);
+    assert_false(loss_scale_step(&fixed, false));
+    assert_true(fixed.value == 1.0);
+    assert_true(s.value == 65536.0);
+    assert_true(loss_scale_step(&s, false));
+    assert_true(s.value == 32768.0);
+    for (int i = 0; i < 1999; i++) assert_false(loss_scale_step(&s, true));
+    assert_true(s.value == 32768.0);
+    assert_false(loss_scale_step(&s, true));
+    assert_true(s.value == 65536.0);
+    for (int i = 0; i < 16; i++) assert_true(loss_scale_step(&s, false));
+    assert_true(s.value == 1.0);
+    assert_false(loss_scale_step(&s, false)); /* a skip that counts against the run */
+}
+
 /* A gradient that is not finite changes nothing and is cleared. */
 static void test_not_finite(void **state)
 {
@@ -205,8 +252,8 @@ int main(void)
 {
     use_built_plugins();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schedules),
-        cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_schedules),  cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_loss_scale), cmocka_unit_test(test_loss_scale_rule),
         cmocka_unit_test(test_not_finite),
     };
     return TEST_MAIN(tests);

@@ -221,6 +221,72 @@ static void test_codes(void **state)
     refused(&f, graft_binary(f.b, GRAFT_OP_ASSIGN, to, x), "values of its own type");
 }
 
+static int32_t asked[8]; /* compute of the nodes that were compiled last */
+static uint32_t asked_count;
+
+/* Memory that nobody touches: these programs are compiled only. */
+static int place;
+static struct graft_buffer *const somewhere = (struct graft_buffer *)(void *)&place;
+
+static int32_t nowhere(struct graft_device *device, uint64_t bytes, struct graft_buffer **out)
+{
+    (void)device;
+    (void)bytes;
+    *out = somewhere;
+    return GRAFT_OK;
+}
+
+static void forget(struct graft_buffer *buffer)
+{
+    (void)buffer;
+}
+
+static int32_t spy(struct graft_device *device, const struct graft_program_desc *desc,
+                   struct graft_program **out, uint64_t *scratch)
+{
+    (void)device;
+    (void)out;
+    (void)scratch;
+    asked_count = 0;
+    for (uint32_t i = 0; i < desc->node_count && asked_count < 8; i++)
+        if (desc->nodes[i].op == GRAFT_OP_MATMUL)
+            asked[asked_count++] = desc->nodes[i].params.matmul.compute;
+    return GRAFT_E_FAILED;
+}
+
+/* Frozen weights are multiplied in the device's type, what is trained in f32. */
+static void test_compute(void **state)
+{
+    struct fixture f;
+    struct plan *plan = NULL;
+    struct program *program = NULL;
+    struct error e = {0}, said = {0};
+    const struct graft_backend api = {.struct_size = sizeof api,
+                                      .buffer_create = nowhere,
+                                      .buffer_destroy = forget,
+                                      .program_create = spy};
+    const struct backend backend = {.api = &api, .error = &said, .compute = GRAFT_DTYPE_BF16};
+    (void)state;
+    init(&f);
+    graft_value x = add(&f, GRAFT_DTYPE_F32, graft_shape2(6, 4), GRAFT_ROWS_FIXED);
+    struct stored *frozen =
+        store_add(f.store, STORE_BASE, "frozen", GRAFT_DTYPE_F16, graft_shape2(8, 4), 0);
+    graft_value w = graph_stored(f.graph, frozen);
+    graft_value a = trained(&f, graft_shape2(8, 4), GRAFT_ROWS_FIXED);
+    graph_keep(f.graph, graft_matmul(f.b, x, w, 0, 1));
+    graph_keep(f.graph, graft_matmul(f.b, x, a, 0, 1));
+    assert_ok(plan_create(f.graph, &plan, &e), &e);
+    assert_ok(store_allocate(f.store, STORE_INPUT, &backend, &e), &e);
+    assert_ok(store_allocate(f.store, STORE_ADAPTER, &backend, &e), &e);
+    frozen->buffer = somewhere;
+    assert_int_equal(program_create(plan, &backend, somewhere, &program, &e), GRAFT_E_FAILED);
+    assert_int_equal(asked_count, 2);
+    assert_int_equal(asked[0], GRAFT_DTYPE_BF16);
+    assert_int_equal(asked[1], GRAFT_DTYPE_F32);
+    plan_destroy(plan);
+    fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_embedding_trained),
         cmocka_unit_test(test_axes),
         cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_compute),
     };
     return TEST_MAIN(tests);
 }

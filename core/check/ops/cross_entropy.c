@@ -151,7 +151,7 @@ static bool accept_head(const struct check_data *d, uint32_t output, int64_t at,
     bool fine = false;
     if (w != NULL && z != NULL) {
         double most = logits(d, w, at, z);
-        double units = check_budget(d->c.op, d->call.in[0].shape.dim[1]);
+        double units = check_budget(d->c.op, d->call.in[0].shape.dim[1], d->c.compute);
         const int32_t *best = d->call.out[1].data;
         fine = z[found] >= z[best[at]] - 0x1p-24 * units * most;
     }

@@ -32,6 +32,10 @@ struct graft_device_info {
     char name[128];  /* "AMD EPYC, 2 threads, AVX2, OpenBLAS 0.3.21" */
     char note[256];
     double gflops; /* rough f32 rate: `backend: auto` takes the largest; 0: unknown */
+    /* Bit 1 << dtype of each narrow type (F16, BF16) that products may be computed in: ops.h,
+     * `compute`. F32 is always there. */
+    uint32_t compute;
+    uint32_t reserved;
 };
 
 /* One placed value. Weights of any type; NF4: the struct graft_nf4 buffer of quant.h. */

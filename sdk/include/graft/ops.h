@@ -144,7 +144,10 @@ enum graft_op {
 enum graft_rows { GRAFT_ROWS_FIXED = 0, GRAFT_ROWS_TOKENS = 1, GRAFT_ROWS_TRAINED = 2 };
 #define GRAFT_ROWS_KINDS 3
 
-/* Constants of one node. Unused members are zero. */
+/* Constants of one node. Unused members are zero.
+ * compute: the dtype (F32, F16 or BF16) to which the operands of the products inside the op may be
+ * rounded, to nearest even; products are exact and sums f32. The host sets it where the weight is
+ * frozen, and only to what the device's info offers. */
 union graft_params {
     struct {
         double scale, shift;
@@ -159,6 +162,7 @@ union graft_params {
     } rows;           /* SCATTER_ROWS */
     struct {
         int32_t transpose_a, transpose_b;
+        int32_t compute;
     } matmul;
     struct {
         int64_t begin, length;
@@ -186,7 +190,11 @@ union graft_params {
     struct {
         double scale, softcap;
         int32_t heads, kv_heads, head_size, window;
-    } attention;
+        int32_t compute;
+    } attention; /* ATTENTION and its backward */
+    struct {
+        int32_t compute;
+    } head; /* HEAD_LOSS */
     struct {
         double rate;
         uint32_t key[2];
