@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between the files of the CPU backend: devices and buffers (device.c), what a legal node is
- * (check.c), programs (program.c). Knows the sdk and kernels, never the core.
+ * Between the files of the CPU backend: devices and buffers (device.c), programs (program.c). Knows
+ * the sdk and kernels, never the core.
  */
 #ifndef BACKENDS_CPU_CPU_BACKEND_H
 #define BACKENDS_CPU_CPU_BACKEND_H
@@ -49,10 +49,5 @@ void cpu_program_destroy(struct graft_program *program);
 /* The host's error text; returns status. */
 GRAFT_PRINTF(3, 4)
 int32_t cpu_fail(const struct graft_host *host, int32_t status, const char *format, ...);
-
-/* A tensor inside its buffer, which has `bytes`; text: what is wrong with it. */
-bool cpu_tensor_legal(const struct graft_tensor *t, uint64_t bytes, char text[256]);
-/* A node whose present tensors (capacity shapes) are legal each; text: what is wrong. */
-bool cpu_node_legal(const struct graft_node *node, const struct kernel_call *call, char text[256]);
 
 #endif

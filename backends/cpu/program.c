@@ -5,6 +5,7 @@
  * nothing.
  */
 #include "cpu_backend.h"
+#include "legal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,28 +31,6 @@ static size_t aligned(size_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Structs of a host with another version: what it lacks is zero, what it has more is not used. */
-static struct graft_tensor tensor_at(const struct graft_program_desc *desc, uint32_t index)
-{
-    struct graft_tensor t = {0};
-    memcpy(&t, (const uint8_t *)desc->tensors + (size_t)index * desc->tensor_stride,
-           smaller(sizeof t, desc->tensor_stride));
-    return t;
-}
-
-static struct graft_node node_at(const struct graft_program_desc *desc, uint32_t index)
-{
-    struct graft_node n = {0};
-    memcpy(&n, (const uint8_t *)desc->nodes + (size_t)index * desc->node_stride,
-           smaller(sizeof n, desc->node_stride));
-    return n;
-}
-
 static bool writes_input(int32_t op)
 {
     return op == GRAFT_OP_ASSIGN || op == GRAFT_OP_ACCUMULATE || op == GRAFT_OP_WRITE_ROWS;
@@ -67,7 +46,7 @@ static bool place(struct graft_program *p, const struct graft_program_desc *desc
                  (unsigned)desc->tensor_count);
         return false;
     }
-    struct graft_tensor t = tensor_at(desc, index);
+    struct graft_tensor t = desc_tensor(desc, index);
     if (t.buffer >= desc->buffer_count) {
         snprintf(text, 256, "tensor %u lies in buffer %u: the program has %u", (unsigned)index,
                  (unsigned)t.buffer, (unsigned)desc->buffer_count);
@@ -78,7 +57,7 @@ static bool place(struct graft_program *p, const struct graft_program_desc *desc
         snprintf(text, 256, "tensor %u is written but lies in a read-only buffer", (unsigned)index);
         return false;
     }
-    if (!cpu_tensor_legal(&t, b->bytes, text)) return false;
+    if (!tensor_legal(&t, b->bytes, text)) return false;
     *to = (struct kernel_tensor){b->data + t.offset, t.dtype, t.shape};
     *rows = t.rows;
     int64_t *capacity = &p->capacity[t.rows];
@@ -106,7 +85,7 @@ static bool fill(struct graft_program *p, const struct graft_program_desc *desc,
     for (uint32_t i = 0; i < node->output_count; i++)
         if (!place(p, desc, node->output[i], true, &s->call.out[i], &s->out_rows[i], text))
             return false;
-    return cpu_node_legal(node, &s->call, text);
+    return node_legal(node, &s->call, text);
 }
 
 /* The device's region is at least as large as p wants; *grown: by how much it grew. */
@@ -133,7 +112,7 @@ static int32_t build(struct graft_program *p, const struct graft_program_desc *d
     const struct graft_host *host = p->device->host;
     char text[256] = "";
     for (uint32_t i = 0; i < p->count; i++) {
-        struct graft_node node = node_at(desc, i);
+        struct graft_node node = desc_node(desc, i);
         struct cpu_size size = {0, 0};
         struct step *s = &p->steps[i];
         if (!fill(p, desc, &node, s, text))

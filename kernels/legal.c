@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a legal tensor and a legal node are. The host builds legal programs; this is the border's
- * own check, so that a fault there is a message and not a wild write. Live rows only make first
- * dimensions smaller, so capacity shapes are what counts.
+ * One rule per op: types by a letter each, shapes by a function.
  */
-#include "cpu_backend.h"
+#include "legal.h"
 
 #include "ref/quant.h"
 
@@ -13,6 +11,27 @@
 #include <string.h>
 
 enum { ALIGNMENT = 64, TEXT = 256 };
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+struct graft_tensor desc_tensor(const struct graft_program_desc *desc, uint32_t index)
+{
+    struct graft_tensor t = {0};
+    memcpy(&t, (const uint8_t *)desc->tensors + (size_t)index * desc->tensor_stride,
+           smaller(sizeof t, desc->tensor_stride));
+    return t;
+}
+
+struct graft_node desc_node(const struct graft_program_desc *desc, uint32_t index)
+{
+    struct graft_node n = {0};
+    memcpy(&n, (const uint8_t *)desc->nodes + (size_t)index * desc->node_stride,
+           smaller(sizeof n, desc->node_stride));
+    return n;
+}
 
 /* Bytes of a weight; 0: not a legal one. NF4: of its codes, the least that its buffer can hold. */
 static uint64_t tensor_bytes(const struct graft_tensor *t)
@@ -28,7 +47,7 @@ static uint64_t tensor_bytes(const struct graft_tensor *t)
     return __builtin_mul_overflow(row, (uint64_t)outer, &bytes) ? 0 : bytes;
 }
 
-bool cpu_tensor_legal(const struct graft_tensor *t, uint64_t bytes, char text[TEXT])
+bool tensor_legal(const struct graft_tensor *t, uint64_t bytes, char text[TEXT])
 {
     const char *type = quant_name(t->dtype);
     if (t->shape.rank < 1 || t->shape.rank > GRAFT_MAX_RANK) {
@@ -495,13 +514,13 @@ static void shapes_text(const struct kernel_call *call, char out[TEXT])
     }
 }
 
-bool cpu_node_legal(const struct graft_node *node, const struct kernel_call *call, char text[TEXT])
+bool node_legal(const struct graft_node *node, const struct kernel_call *call, char text[TEXT])
 {
     const struct rule *rule = NULL;
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (rules[i].op == node->op) rule = &rules[i];
     if (rule == NULL) {
-        snprintf(text, TEXT, "the CPU backend knows no such op");
+        snprintf(text, TEXT, "there is no such op");
         return false;
     }
     if (!types_fit(rule->name, "input", rule->in, call->in, GRAFT_MAX_INPUTS, text) ||
