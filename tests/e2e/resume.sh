@@ -130,6 +130,18 @@ refuse 'lr: 0.002' 'lr: 0.001' --set optimizer.lr=1e-3
 refuse 'r: 4' 'r: 2' --set adapter.r=2 --set optimizer.lr=1e-3
 refuse 'seed: 3' 'seed: 4' --set train.seed=4
 refuse 'batch_size: 4' 'batch_size: 2' --set train.batch_size=2
+# --- other rows in the same file ---
+cp "$data/pairs.jsonl" rows.jsonl
+sed "s|train: $data/pairs.jsonl|train: rows.jsonl|" recipe.yaml >rows.yaml
+GRAFT_SHIM_KILL=$late shimmed "$graft" train rows.yaml --set output=rows >/dev/null 2>&1
+state rows >rows_then
+sed -i '1s/meow/moo/' rows.jsonl
+gives 2 "$graft" train rows.yaml --set output=rows --resume
+grep -q 'data.train: the training rows are not those' err || fail "changed rows: $(cat err)"
+is "a refused resume changes nothing (rows)" cmp rows_then <(state rows)
+sed -i '1s/moo/meow/; s/{"prompt"/{ "prompt"/' rows.jsonl # the same rows, written otherwise
+gives 0 "$graft" train rows.yaml --set output=rows --resume
+same whole/adapter_model.safetensors rows/adapter_model.safetensors
 for allowed in backend.threads=1 eval.every=2 eval.max_new_tokens=5 checkpoint.every=1 \
     checkpoint.keep=5; do
     rm -rf copy && cp -r base copy
