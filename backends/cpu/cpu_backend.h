@@ -13,6 +13,7 @@
 struct graft_device {
     const struct graft_host *host;
     const struct cpu_kernels *kernels;
+    const struct cpu_narrow *narrow; /* NULL: products in f32 alone */
     /* Grows with the largest program; programs run one at a time and share it. */
     struct graft_buffer *region;
 };
@@ -28,6 +29,8 @@ struct graft_buffer {
 
 /* The kernels for this processor. */
 const struct cpu_kernels *cpu_kernels_pick(void);
+/* Its instructions for bf16 products; NULL: it has none. */
+const struct cpu_narrow *cpu_narrow_pick(void);
 
 uint32_t cpu_device_count(const struct graft_host *host);
 int32_t cpu_device_info(const struct graft_host *host, uint32_t index,

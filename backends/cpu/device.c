@@ -6,6 +6,8 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
 #include "cpu_backend.h"
 
+#include "cpu/narrow.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,19 +25,6 @@ int32_t cpu_fail(const struct graft_host *host, int32_t status, const char *form
     va_end(args);
     host->error(host->context, text);
     return status;
-}
-
-const struct cpu_kernels *cpu_kernels_pick(void)
-{
-#ifdef CPU_HAVE_X86
-    __builtin_cpu_init();
-    bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
-        return &cpu_kernels_avx512;
-    if (fma) return &cpu_kernels_avx2;
-#endif
-    return &cpu_kernels_baseline;
 }
 
 uint32_t cpu_device_count(const struct graft_host *host)
@@ -70,9 +59,12 @@ int32_t cpu_device_info(const struct graft_host *host, uint32_t index,
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     processor_name(processor);
     if (pages > 0 && page > 0) full.memory = (uint64_t)pages * (uint64_t)page;
-    snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels", processor,
+    const struct cpu_narrow *narrow = cpu_narrow_pick();
+    snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels%s%s", processor,
              (unsigned)host->thread_count, host->thread_count == 1 ? "" : "s",
-             cpu_kernels_pick()->name);
+             cpu_kernels_pick()->name, narrow != NULL ? ", " : "",
+             narrow != NULL ? narrow->name : "");
+    if (narrow != NULL) full.compute = 1u << GRAFT_DTYPE_BF16;
     if (size > sizeof full) size = sizeof full;
     full.struct_size = info->struct_size;
     memcpy(info, &full, size);
@@ -87,7 +79,8 @@ int32_t cpu_open(const struct graft_host *host, uint32_t index, struct graft_dev
                         (unsigned)index);
     struct graft_device *d = host->alloc(host->context, sizeof *d);
     if (d == NULL) return cpu_fail(host, GRAFT_E_MEMORY, "no memory for the CPU device");
-    *d = (struct graft_device){.host = host, .kernels = cpu_kernels_pick()};
+    *d = (struct graft_device){
+        .host = host, .kernels = cpu_kernels_pick(), .narrow = cpu_narrow_pick()};
     *device = d;
     return GRAFT_OK;
 }

@@ -207,7 +207,9 @@ int32_t cpu_program_run(struct graft_program *program, const struct graft_run *r
     int32_t status = check_live(program, run);
     if (status != GRAFT_OK) return status;
     struct graft_device *device = program->device;
-    struct cpu_job job = {.shared = device->region->data, .scratch_stride = program->stride};
+    struct cpu_job job = {.narrow = device->narrow,
+                          .shared = device->region->data,
+                          .scratch_stride = program->stride};
     job.scratch = device->region->data + program->shared;
     for (uint32_t i = 0; i < program->count; i++)
         run_step(device->host, &program->steps[i], run->live, &job);

@@ -11,11 +11,14 @@
 
 enum { CPU_PHASES = 2, CPU_CHUNK = 16384 /* numbers of a task of a cheap op */ };
 
+struct cpu_narrow;
+
 /* One node of one run. */
 struct cpu_job {
-    struct kernel_call call; /* shapes with live rows */
-    void *shared;            /* for this node alone until it is done; aligned to 64 */
-    void *scratch;           /* thread t's begins at t * scratch_stride */
+    const struct cpu_narrow *narrow; /* narrow.h; NULL: this processor has none */
+    struct kernel_call call;         /* shapes with live rows */
+    void *shared;                    /* for this node alone until it is done; aligned to 64 */
+    void *scratch;                   /* thread t's begins at t * scratch_stride */
     size_t scratch_stride;
 };
 

@@ -10,6 +10,7 @@
 #include "cpu/dequantize.h"
 #include "cpu/exp.h"
 #include "cpu/gemm.h"
+#include "cpu/narrow.h"
 #include "cpu/row.h"
 
 #include <stdbool.h>
@@ -69,6 +70,8 @@ static void size(const struct kernel_call *largest, struct cpu_size *size)
     int64_t wide = h.gradient ? h.c : 0;
     size->shared = (size_t)(most_part_rows(h.r) * (4 + wide)) * sizeof(float);
     size->thread = (size_t)(WORDS * h.c + GEMM_DEPTH * WORDS + ROWS * WORDS) * sizeof(float);
+    if (largest->params.head.compute == GRAFT_DTYPE_BF16)
+        size->thread += (size_t)(ROWS * (WORDS + narrow_k(h.c))) * sizeof(uint16_t);
 }
 
 static struct parts parts_of(const struct head *h, void *shared)
@@ -115,6 +118,76 @@ static void take_row(const struct head *h, const struct parts *p, int64_t part, 
     p->sum[at] += row_sum(z, count);
 }
 
+/* What a task works in; the rows of x as they are or rounded. */
+struct work {
+    float *z;      /* [ROWS, WORDS] */
+    float *panels; /* of either kind */
+    float *tile;   /* [WORDS, C] */
+    const float *x;
+    uint16_t *x16, *z16; /* NULL: f32 */
+    int64_t m, count;    /* rows; words at hand, whose weights are w [count, C] */
+    const float *w;
+};
+
+static struct work work_of(const struct head *h, const struct cpu_job *job, struct cpu_range rows,
+                           float *scratch)
+{
+    struct work k = {.z = scratch, .x = h->x + rows.begin * h->c, .m = rows.end - rows.begin};
+    k.panels = k.z + ROWS * WORDS;
+    k.tile = k.panels + GEMM_DEPTH * WORDS;
+    if (job->narrow == NULL || job->call.params.head.compute != GRAFT_DTYPE_BF16) return k;
+    k.z16 = (uint16_t *)(void *)(k.tile + WORDS * h->c);
+    k.x16 = k.z16 + ROWS * WORDS;
+    narrow_pack_a(k.x, h->c, k.m, h->c, k.x16);
+    return k;
+}
+
+/* z = x · wᵀ for the words at hand */
+static void logits(const struct head *h, const struct cpu_narrow *narrow, const struct work *k)
+{
+    struct gemm g = {.m = k->m, .n = k->count, .a_row = h->c, .a_col = 1, .b = k->panels};
+    g.c = k->z;
+    g.c_row = WORDS;
+    for (int64_t c = 0; c < h->c; c += GEMM_DEPTH) {
+        g.k = cpu_smaller(GEMM_DEPTH, h->c - c);
+        g.a = k->x + c;
+        g.add = c > 0;
+        if (k->x16 != NULL) {
+            uint16_t *panels = (uint16_t *)(void *)k->panels;
+            narrow_pack_columns(k->w + c, h->c, g.k, k->count, panels);
+            narrow->gemm(&(struct narrow_gemm){g.m, g.n, narrow_k(g.k), k->x16 + c, narrow_k(h->c),
+                                               panels, g.c, WORDS, g.add});
+        } else {
+            gemm_pack_columns(k->w + c, h->c, g.k, k->count, k->panels);
+            gemm(&g);
+        }
+    }
+}
+
+/* sum [m, C] += z · w */
+static void weigh(const struct head *h, const struct cpu_narrow *narrow, const struct work *k,
+                  float *sum)
+{
+    struct gemm g = {.m = k->m, .k = k->count, .a = k->z, .a_row = WORDS, .a_col = 1, .add = 1};
+    g.b = k->panels;
+    g.c_row = h->c;
+    if (k->z16 != NULL) narrow_pack_a(k->z, WORDS, k->m, k->count, k->z16);
+    for (int64_t c = 0; c < h->c; c += GEMM_DEPTH) {
+        g.n = cpu_smaller(GEMM_DEPTH, h->c - c);
+        g.c = sum + c;
+        if (k->z16 != NULL) {
+            uint16_t *panels = (uint16_t *)(void *)k->panels;
+            int64_t wide = narrow_k(k->count);
+            narrow_pack_rows(k->w + c, h->c, k->count, g.n, panels);
+            narrow->gemm(
+                &(struct narrow_gemm){g.m, g.n, wide, k->z16, wide, panels, g.c, h->c, true});
+        } else {
+            gemm_pack_rows(k->w + c, h->c, k->count, g.n, k->panels);
+            gemm(&g);
+        }
+    }
+}
+
 static void run(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     struct head h = head_of(&job->call);
@@ -122,8 +195,8 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     int64_t part = index / h.blocks;
     struct cpu_range rows = cpu_piece(h.r, h.rows, index % h.blocks);
     struct cpu_range words = cpu_piece(h.v, h.words, part);
-    float *z = scratch, *panels = z + ROWS * WORDS, *tile = panels + GEMM_DEPTH * WORDS;
-    int64_t at = part * h.r + rows.begin, m = rows.end - rows.begin;
+    struct work k = work_of(&h, job, rows, scratch);
+    int64_t at = part * h.r + rows.begin, m = k.m;
     for (int64_t i = at; i < at + m; i++) {
         p.largest[i] = -INFINITY;
         p.sum[i] = p.wanted[i] = 0.0f;
@@ -131,32 +204,16 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     }
     if (h.gradient && m > 0) memset(p.g + at * h.c, 0, (size_t)(m * h.c) * sizeof *p.g);
     for (int64_t v = words.begin; v < words.end; v += WORDS) {
-        int64_t count = cpu_smaller(WORDS, words.end - v);
-        const float *w = tile;
+        k.count = cpu_smaller(WORDS, words.end - v);
+        k.w = k.tile;
         if (h.dtype == GRAFT_DTYPE_F32)
-            w = (const float *)h.w + v * h.c;
+            k.w = (const float *)h.w + v * h.c;
         else
-            cpu_dequantize(h.dtype, h.w, h.c, v, count, 0, h.c, tile);
-        struct gemm g = {.m = m, .n = count, .a_row = h.c, .a_col = 1, .b = panels, .c = z};
-        g.c_row = WORDS;
-        for (int64_t c = 0; c < h.c; c += GEMM_DEPTH) {
-            g.k = cpu_smaller(GEMM_DEPTH, h.c - c);
-            g.a = h.x + rows.begin * h.c + c;
-            g.add = c > 0;
-            gemm_pack_columns(w + c, h.c, g.k, count, panels);
-            gemm(&g);
-        }
+            cpu_dequantize(h.dtype, h.w, h.c, v, k.count, 0, h.c, k.tile);
+        logits(&h, job->narrow, &k);
         for (int64_t i = 0; i < m; i++)
-            take_row(&h, &p, part, rows.begin + i, v, count, z + i * WORDS);
-        struct gemm back = {.m = m, .k = count, .a = z, .a_row = WORDS, .a_col = 1, .add = 1};
-        back.b = panels;
-        back.c_row = h.c;
-        for (int64_t c = 0; h.gradient && c < h.c; c += GEMM_DEPTH) {
-            back.n = cpu_smaller(GEMM_DEPTH, h.c - c);
-            back.c = p.g + at * h.c + c;
-            gemm_pack_rows(w + c, h.c, count, back.n, panels);
-            gemm(&back);
-        }
+            take_row(&h, &p, part, rows.begin + i, v, k.count, k.z + i * WORDS);
+        if (h.gradient) weigh(&h, job->narrow, &k, p.g + at * h.c);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/dequantize.h"
 #include "cpu/gemm.h"
+#include "cpu/narrow.h"
 #include "cpu/row.h"
 
 #include <stdbool.h>
@@ -36,6 +37,7 @@ struct product {
     int32_t dtype;
     int64_t rows, columns; /* of a task */
     bool few;
+    const struct cpu_narrow *narrow; /* a is rounded first, then multiplied as bf16 */
 };
 
 static int64_t even(int64_t count, int64_t most, int64_t multiple)
@@ -44,8 +46,15 @@ static int64_t even(int64_t count, int64_t most, int64_t multiple)
     return cpu_larger(multiple, cpu_parts(cpu_parts(count, parts), multiple) * multiple);
 }
 
-static struct product product_of(const struct kernel_call *call)
+static bool wants_narrow(const struct kernel_call *call)
 {
+    return call->params.matmul.compute == GRAFT_DTYPE_BF16 && call->in[0].shape.rank == 2 &&
+           !call->params.matmul.transpose_a;
+}
+
+static struct product product_of(const struct cpu_job *job)
+{
+    const struct kernel_call *call = &job->call;
     const struct graft_shape *a = &call->in[0].shape, *b = &call->in[1].shape;
     int first = a->rank == 3;
     int ta = call->params.matmul.transpose_a != 0, tb = call->params.matmul.transpose_b != 0;
@@ -59,6 +68,7 @@ static struct product product_of(const struct kernel_call *call)
     p.dtype = call->in[1].dtype;
     p.stored = p.dtype != GRAFT_DTYPE_F32;
     p.few = tb && !ta && p.m <= FEW;
+    if (wants_narrow(call) && p.m > NARROW_TILE) p.narrow = job->narrow;
     p.rows = even(p.m, p.stored ? QUANT_ROWS : p.n >= NARROW ? WIDE_ROWS : NARROW_ROWS, GEMM_ROWS);
     p.columns = tb ? ACROSS : ALONG;
     if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
@@ -67,14 +77,17 @@ static struct product product_of(const struct kernel_call *call)
 
 static void size(const struct kernel_call *largest, struct cpu_size *size)
 {
-    (void)largest;
+    const int64_t *a = largest->in[0].shape.dim;
     size->thread = 2 * TILE * sizeof(float);
+    /* a block's last tile reads on to whole rows of tiles */
+    if (wants_narrow(largest))
+        size->shared = (size_t)((a[0] + NARROW_TILE) * narrow_k(a[1])) * sizeof(uint16_t);
 }
 
 static uint32_t tasks(struct cpu_job *job)
 {
     if (job->call.out[0].data == NULL) return 0;
-    struct product p = product_of(&job->call);
+    struct product p = product_of(job);
     return (uint32_t)(p.batch * cpu_parts(p.m, p.rows) * cpu_parts(p.n, p.columns));
 }
 
@@ -155,10 +168,54 @@ static void weight_columns(const struct product *p, const void *b, int64_t colum
     }
 }
 
+static uint32_t round_tasks(struct cpu_job *job)
+{
+    if (job->call.out[0].data == NULL) return 0;
+    struct product p = product_of(job);
+    return p.narrow != NULL ? cpu_row_tasks(p.m, p.k) : 0;
+}
+
+static void round_rows(const struct cpu_job *job, uint32_t index, void *scratch)
+{
+    (void)scratch;
+    struct product p = product_of(job);
+    struct cpu_range rows = cpu_piece(p.m, cpu_rows_per_task(p.k), index);
+    narrow_pack_a((const float *)job->call.in[0].data + rows.begin * p.k, p.k,
+                  rows.end - rows.begin, p.k, (uint16_t *)job->shared + rows.begin * narrow_k(p.k));
+}
+
+/* g is the task's product but for its operands: rows from `row` on of what was rounded. */
+static void narrow_block(const struct product *p, const struct cpu_job *job, int64_t row,
+                         int64_t column, const struct gemm *g, float *tile)
+{
+    const float *plain = job->call.in[1].data;
+    uint16_t *panels = (uint16_t *)(void *)(tile + TILE);
+    struct narrow_gemm product = {.m = g->m, .n = g->n, .a_row = narrow_k(p->k), .b = panels};
+    product.c = g->c;
+    product.c_row = g->c_row;
+    for (int64_t k = 0; k < p->k; k += NARROW_DEPTH) {
+        int64_t depth = cpu_smaller(NARROW_DEPTH, p->k - k), line = p->turned ? depth : g->n;
+        const float *b = tile;
+        if (!p->stored) {
+            line = p->turned ? p->k : p->n;
+            b = p->turned ? plain + column * line + k : plain + k * line + column;
+        } else if (p->turned) {
+            cpu_dequantize(p->dtype, plain, p->k, column, g->n, k, depth, tile);
+        } else {
+            cpu_dequantize(p->dtype, plain, p->n, k, depth, column, g->n, tile);
+        }
+        (p->turned ? narrow_pack_columns : narrow_pack_rows)(b, line, depth, g->n, panels);
+        product.k = narrow_k(depth);
+        product.a = (const uint16_t *)job->shared + row * product.a_row + k;
+        product.add = k > 0;
+        p->narrow->gemm(&product);
+    }
+}
+
 static void run(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     const struct kernel_call *call = &job->call;
-    struct product p = product_of(call);
+    struct product p = product_of(job);
     int64_t across = cpu_parts(p.n, p.columns), down = cpu_parts(p.m, p.rows);
     int64_t batch = index / (across * down), at = index % (across * down);
     struct cpu_range rows = cpu_piece(p.m, p.rows, at / across);
@@ -173,7 +230,9 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     g.a_col = p.a_col;
     g.c = c + (batch * p.m + rows.begin) * p.n + columns.begin;
     g.c_row = p.n;
-    if (p.few)
+    if (p.narrow != NULL)
+        narrow_block(&p, job, rows.begin, columns.begin, &g, scratch);
+    else if (p.few)
         few_rows(&p, b, columns.begin, &g, scratch);
     else if (p.turned)
         weight_rows(&p, b, columns.begin, &g, scratch);
@@ -181,4 +240,4 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
         weight_columns(&p, b, columns.begin, &g, scratch);
 }
 
-const struct cpu_kernel cpu_matmul = {size, {{tasks, run}}};
+const struct cpu_kernel cpu_matmul = {size, {{round_tasks, round_rows}, {tasks, run}}};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The micro-kernels, each in a file of its name.
+ */
+#ifndef KERNELS_CPU_NARROW_KERNELS_H
+#define KERNELS_CPU_NARROW_KERNELS_H
+
+#include "cpu/narrow.h"
+
+extern const struct cpu_narrow cpu_narrow_amx, cpu_narrow_avx512;
+
+#endif
