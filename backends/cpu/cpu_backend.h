@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between the files of the CPU backend: devices and buffers (device.c), programs (program.c). Knows
- * the sdk and kernels, never the core.
+ * Between the files of the CPU backend: the processor (processor.c), devices and buffers (device.c),
+ * programs (program.c), the yardstick (limits.c). Knows the sdk and kernels, never the core.
  */
 #ifndef BACKENDS_CPU_CPU_BACKEND_H
 #define BACKENDS_CPU_CPU_BACKEND_H
@@ -48,6 +48,7 @@ int32_t cpu_program_create(struct graft_device *device, const struct graft_progr
                            struct graft_program **out, uint64_t *scratch);
 int32_t cpu_program_run(struct graft_program *program, const struct graft_run *run);
 void cpu_program_destroy(struct graft_program *program);
+int32_t cpu_limits(struct graft_device *device, struct graft_limits *limits);
 
 /* The host's error text; returns status. */
 GRAFT_PRINTF(3, 4)

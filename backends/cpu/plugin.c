@@ -20,6 +20,7 @@ static const struct graft_backend functions = {
     .program_create = cpu_program_create,
     .program_run = cpu_program_run,
     .program_destroy = cpu_program_destroy,
+    .limits = cpu_limits,
 };
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {

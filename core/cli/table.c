@@ -43,6 +43,11 @@ const struct cli_option cli_global_options[] = {
 static const struct cli_option recipe_options[] = {SET_OPTION, END};
 static const struct cli_option result_options[] = {JSON_OPTION, END};
 static const struct cli_option plan_options[] = {SET_OPTION, JSON_OPTION, END};
+static const struct cli_option bench_options[] = {
+    SET_OPTION,
+    {"passes", "N", false, "time each op N times and take the fastest (3)"},
+    JSON_OPTION,
+    END};
 static const struct cli_option train_options[] = {
     SET_OPTION,
     {"resume", NULL, false, "go on from the newest whole checkpoint of the output folder"},
@@ -93,6 +98,9 @@ const struct cli_command cli_commands[] = {
     {"train", "RECIPE", 1, 1, "train as the recipe says", train_options, command_train, false},
     {"plan", "RECIPE", 1, 1, "memory per class and size of the run, before anything runs",
      plan_options, command_plan, false},
+    {"bench", "RECIPE", 1, 1,
+     "time each op of a step and of decoding beside the machine's limit; trains nothing",
+     bench_options, command_bench, false},
     {"explain", "RECIPE", 1, 1,
      "print the effective recipe: every default, and where each value came from", recipe_options,
      command_explain, false},

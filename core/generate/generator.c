@@ -199,20 +199,27 @@ static void gather(struct feed *f)
     }
 }
 
+/* The host's arrays to the device, with the live counts of the coming run. */
+static enum graft_status upload(struct generator *g, size_t tokens, size_t wanted,
+                                int64_t live[GRAFT_ROWS_KINDS], struct error *e)
+{
+    enum graft_status status = GRAFT_OK;
+    for (int i = 0; i < ENTRIES && status == GRAFT_OK; i++)
+        status = stored_write(g->entries[i], g->session->backend, g->host[i],
+                              (i == INDEX ? wanted : tokens) * sizeof(int32_t), e);
+    live[GRAFT_ROWS_FIXED] = 0;
+    live[GRAFT_ROWS_TOKENS] = (int64_t)tokens;
+    live[GRAFT_ROWS_TRAINED] = (int64_t)wanted;
+    return status;
+}
+
 static enum graft_status run(struct feed *f, struct error *e)
 {
     struct generator *g = f->g;
-    const struct backend *backend = g->session->backend;
+    int64_t live[GRAFT_ROWS_KINDS];
     size_t vocab = (size_t)model_config(g->session->model)->vocab;
-    for (int i = 0; i < ENTRIES; i++) {
-        size_t live = i == INDEX ? f->wanted : f->tokens;
-        enum graft_status status =
-            stored_write(g->entries[i], backend, g->host[i], live * sizeof(int32_t), e);
-        if (status != GRAFT_OK) return status;
-    }
-    int64_t live[GRAFT_ROWS_KINDS] = {
-        [GRAFT_ROWS_TOKENS] = (int64_t)f->tokens, [GRAFT_ROWS_TRAINED] = (int64_t)f->wanted};
-    enum graft_status status = program_run(g->program, live, e);
+    enum graft_status status = upload(g, f->tokens, f->wanted, live, e);
+    if (status == GRAFT_OK) status = program_run(g->program, live, e);
     if (status != GRAFT_OK) return status;
     return program_read(g->program, g->logits, g->rows, f->wanted * vocab * sizeof(float), e);
 }
@@ -286,4 +293,25 @@ enum graft_status generator_run(struct generator *g, const struct generate_reque
     sampler_fini(&f.sampler);
     mem_free(f.answer_slot);
     return status;
+}
+
+enum graft_status generator_stage(struct generator *g, size_t rows, size_t fed,
+                                  int64_t live[GRAFT_ROWS_KINDS], struct error *e)
+{
+    struct feed f = {.g = g};
+    size_t *slots = mem_zalloc(rows, sizeof *slots);
+    if (slots == NULL) return error_memory(e, "a decoding step", rows * sizeof *slots);
+    f.answer_slot = slots;
+    for (size_t i = 0; i < rows; i++) {
+        g->slots[i].fed = fed;
+        put_token(&f, i, 0);
+        want_logits(&f, i);
+    }
+    mem_free(slots);
+    return upload(g, f.tokens, f.wanted, live, e);
+}
+
+struct program *generator_program_of(const struct generator *g)
+{
+    return g->program;
 }

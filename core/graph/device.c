@@ -219,3 +219,15 @@ uint32_t device_threads(const struct device *d)
 {
     return thread_pool_size(d->pool);
 }
+
+enum graft_status device_limits(const struct device *d, struct graft_limits *limits,
+                                struct error *e)
+{
+    const struct graft_backend *api = d->backend.api;
+    size_t need = offsetof(struct graft_backend, limits) + sizeof api->limits;
+    *limits = (struct graft_limits){.struct_size = sizeof *limits};
+    if (api->struct_size < need || api->limits == NULL) return GRAFT_OK;
+    int32_t status = api->limits(d->backend.device, limits);
+    if (status == GRAFT_OK) return GRAFT_OK;
+    return error_set(e, (enum graft_status)status, "%s", d->error.text);
+}

@@ -35,5 +35,8 @@ const struct plugin *device_plugin(const struct device *device);
 const char *device_name(const struct device *device);              /* as the backend describes it */
 const struct graft_host *device_host(const struct device *device); /* what its backend was given */
 uint32_t device_threads(const struct device *device);
+/* What the device can do at most, measured now; zeros where its backend does not tell. */
+GRAFT_MUST_USE enum graft_status device_limits(const struct device *device,
+                                               struct graft_limits *limits, struct error *e);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the planner hands to program.c.
+ * What the planner hands to program.c and profile.c.
  */
 #ifndef CORE_GRAPH_PLAN_INTERNAL_H
 #define CORE_GRAPH_PLAN_INTERNAL_H
@@ -29,5 +29,18 @@ struct plan {
 };
 
 enum { PLAN_ALIGNMENT = 64 };
+
+struct program {
+    struct backend backend;
+    struct graft_program *compiled;
+    struct graft_buffer *transient, *constants;
+    struct placed_value *values; /* for program_read */
+    size_t value_count;
+    uint64_t scratch;
+};
+
+/* The backend's own error, with the status that it returned. */
+GRAFT_MUST_USE enum graft_status program_failed(const struct backend *backend, int32_t status,
+                                                struct error *e);
 
 #endif

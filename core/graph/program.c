@@ -9,16 +9,7 @@
 
 #include <string.h>
 
-struct program {
-    struct backend backend;
-    struct graft_program *compiled;
-    struct graft_buffer *transient, *constants;
-    struct placed_value *values; /* for program_read */
-    size_t value_count;
-    uint64_t scratch;
-};
-
-static enum graft_status failed(const struct backend *backend, int32_t status, struct error *e)
+enum graft_status program_failed(const struct backend *backend, int32_t status, struct error *e)
 {
     if (e != NULL && backend->error != NULL && e != backend->error) *e = *backend->error;
     if (e != NULL) e->status = (enum graft_status)status;
@@ -114,7 +105,7 @@ static enum graft_status compile(const struct plan *plan, struct program *progra
                                           .buffers = t.buffers};
         int32_t result = program->backend.api->program_create(
             program->backend.device, &desc, &program->compiled, &program->scratch);
-        if (result != GRAFT_OK) status = failed(&program->backend, result, e);
+        if (result != GRAFT_OK) status = program_failed(&program->backend, result, e);
     }
     mem_free(nodes);
     mem_free(t.tensors);
@@ -132,7 +123,7 @@ static enum graft_status upload_constants(const struct plan *plan, struct progra
     int32_t status = b->api->buffer_create(b->device, bytes, &program->constants);
     if (status == GRAFT_OK)
         status = b->api->buffer_write(program->constants, 0, plan->constants, bytes);
-    return status == GRAFT_OK ? GRAFT_OK : failed(b, status, e);
+    return status == GRAFT_OK ? GRAFT_OK : program_failed(b, status, e);
 }
 
 enum graft_status program_create(const struct plan *plan, const struct backend *backend,
@@ -181,7 +172,7 @@ enum graft_status program_run(struct program *program, const int64_t live[GRAFT_
     struct graft_run run = {.struct_size = sizeof run};
     memcpy(run.live, live, sizeof run.live);
     int32_t status = program->backend.api->program_run(program->compiled, &run);
-    return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
+    return status == GRAFT_OK ? GRAFT_OK : program_failed(&program->backend, status, e);
 }
 
 struct graft_buffer *program_buffer(const struct program *program, graft_value v, uint64_t *offset)
@@ -199,5 +190,5 @@ enum graft_status program_read(struct program *program, graft_value v, void *to,
     uint64_t offset;
     struct graft_buffer *buffer = program_buffer(program, v, &offset);
     int32_t status = program->backend.api->buffer_read(buffer, offset, to, bytes);
-    return status == GRAFT_OK ? GRAFT_OK : failed(&program->backend, status, e);
+    return status == GRAFT_OK ? GRAFT_OK : program_failed(&program->backend, status, e);
 }

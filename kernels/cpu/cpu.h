@@ -42,6 +42,9 @@ struct cpu_kernel {
 struct cpu_kernels {
     const char *name;
     const struct cpu_kernel *(*find)(int32_t op);
+    /* The yardstick: one thread at its fastest. Return the FLOPs made; the sum of the numbers. */
+    double (*multiply)(int64_t rounds, float *result);
+    float (*read)(const float *from, int64_t count);
 };
 
 extern const struct cpu_kernels cpu_kernels_baseline;
@@ -56,6 +59,10 @@ extern const struct cpu_kernel cpu_binary, cpu_unary, cpu_sum, cpu_broadcast, cp
     cpu_attention_backward, cpu_cross_entropy, cpu_cross_entropy_backward, cpu_head_loss,
     cpu_dropout, cpu_assign, cpu_accumulate, cpu_write_rows, cpu_slice, cpu_place, cpu_permute,
     cpu_skew, cpu_skew_backward, cpu_dequantize_op, cpu_embedding_backward, cpu_encode, cpu_decode;
+
+/* limits.c */
+double cpu_multiply(int64_t rounds, float *result);
+float cpu_read(const float *from, int64_t count);
 
 static inline int64_t cpu_smaller(int64_t a, int64_t b)
 {

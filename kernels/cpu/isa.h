@@ -53,6 +53,8 @@
 #define cpu_embedding_backward CPU_NAME(cpu_embedding_backward)
 #define cpu_encode CPU_NAME(cpu_encode)
 #define cpu_decode CPU_NAME(cpu_decode)
+#define cpu_multiply CPU_NAME(cpu_multiply)
+#define cpu_read CPU_NAME(cpu_read)
 
 /* kernels/ref/quant*.c */
 #define quant_name CPU_NAME(quant_name)

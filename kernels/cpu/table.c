@@ -61,4 +61,4 @@ static const struct cpu_kernel *find(int32_t op)
     }
 }
 
-const struct cpu_kernels CPU_NAME(cpu_kernels) = {CPU_TEXT(CPU_ISA), find};
+const struct cpu_kernels CPU_NAME(cpu_kernels) = {CPU_TEXT(CPU_ISA), find, cpu_multiply, cpu_read};

@@ -45,6 +45,18 @@ same out said
 gives 0 "$graft" generate "$model" --prompt 'Once upon a time' --max-new-tokens 24
 cmp -s out said && fail "the adapter changes nothing"
 
+# --- where the time goes; nothing is trained or written ---
+gives 0 "$graft" bench recipe.yaml --passes 1 --set output=benched
+grep -q '^limits measured now: .* GFLOP/s f32' out || fail "no limits"
+grep -q ' matmul F32 ' out || fail "no product in the table"
+grep -q '^decoding, many answers: 16 tokens' out || fail "no decoding"
+grep -q 'timing optimizer' err || fail "no progress"
+is "no run folder" test ! -e benched
+gives 0 "$graft" bench recipe.yaml --passes 1 --json
+number_is "$(number out flops_f32) > 1e8 && $(number out seconds programs) > 0"
+gives 2 "$graft" bench recipe.yaml --passes 0
+grep -q -- '--passes: found "0", expected an integer from 1' err || fail "a pass count of 0 is not named"
+
 # --- the same bits ---
 gives 0 "$graft" train run/recipe.yaml --set output=again
 same run/adapter_model.safetensors again/adapter_model.safetensors

@@ -72,6 +72,13 @@ struct graft_run {
     int64_t live[GRAFT_ROWS_KINDS]; /* live[FIXED] is not used; 0 rows are legal */
 };
 
+/* What a device can do at most, by measurement: the yardstick of `graft bench`. 0: not known. */
+struct graft_limits {
+    uint32_t struct_size, reserved;
+    double flops_f32, flops_bf16, flops_f16; /* of its fastest multiply-adds, sums in f32, per s */
+    double read, copy; /* bytes of memory a second; copy: read and written, counted once each */
+};
+
 struct graft_backend {
     uint32_t struct_size;
     uint32_t reserved;
@@ -102,6 +109,10 @@ struct graft_backend {
                               struct graft_program **out, uint64_t *scratch);
     int32_t (*program_run)(struct graft_program *program, const struct graft_run *run);
     void (*program_destroy)(struct graft_program *program); /* NULL is fine */
+
+    /* Optional (absent or NULL), since 0.2: measures for some tenths of a second, with all of the
+     * device. Fills what limits->struct_size has room for. */
+    int32_t (*limits)(struct graft_device *device, struct graft_limits *limits);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A program taken apart: what each node is, what it costs, how long it takes. For reports; training
+ * never comes here.
+ */
+#ifndef CORE_GRAPH_PROFILE_H
+#define CORE_GRAPH_PROFILE_H
+
+#include "base/text.h"
+#include "graph/plan.h"
+
+/* Runs the plan's nodes one after another, each as a program of its own over the program's buffers:
+ * the result is program_run's. seconds [plan_memory().nodes]: the lesser of what is there and what
+ * the node took now. */
+GRAFT_MUST_USE enum graft_status program_profile(struct program *program, const struct plan *plan,
+                                                 const int64_t live[GRAFT_ROWS_KINDS],
+                                                 double *seconds, struct error *e);
+
+struct node_cost {
+    double flops; /* useful ones: what a backend computes twice counts once */
+    double bytes; /* each input and output once */
+};
+
+/* keys: how many keys the queries see, summed over them; read by attention alone. */
+struct node_cost plan_node_cost(const struct plan *plan, size_t node,
+                                const int64_t live[GRAFT_ROWS_KINDS], int64_t keys);
+
+/* "matmul q4_1 [600, 576] x [1536, 576]^T" */
+void plan_node_title(const struct plan *plan, size_t node, const int64_t live[GRAFT_ROWS_KINDS],
+                     struct str *out);
+
+#endif
