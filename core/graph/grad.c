@@ -67,6 +67,7 @@ static void differentiate_node(struct pass *p, size_t number)
     c.want = want;
     c.din = din;
     g->block = c.node.block;
+    g->place = c.node.place;
     rule(&c);
     for (uint32_t i = 0; i < c.node.input_count; i++)
         if (want[i]) contribute(p, c.node.input[i], din[i]);
@@ -87,6 +88,7 @@ void graph_gradients(struct graph *g, graft_value loss, const graft_value *sourc
     }
     for (size_t i = 0; i < count; i++) g->values[sources[i].id - 1].differentiable = true;
     int32_t block = g->block;
+    const char *place = g->place;
     size_t forward_nodes = g->node_count;
     g->block = -1;
     g->backward = true;
@@ -95,6 +97,7 @@ void graph_gradients(struct graph *g, graft_value loss, const graft_value *sourc
     for (size_t i = 0; i < count; i++) gradients[i] = p.gradient[sources[i].id - 1];
     g->backward = false;
     g->block = block;
+    g->place = place;
     mem_free(p.gradient);
 }
 

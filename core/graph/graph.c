@@ -32,7 +32,7 @@ void graph_fail(struct graph *g, enum graft_status status, const char *format, .
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     error_set(&g->error, status, "%s", text);
-    if (g->place[0] != '\0') error_place(&g->error, "%s", g->place);
+    if (g->place != NULL) error_place(&g->error, "%s", g->place);
 }
 
 static graft_value add_value(struct graph *g, struct graph_value value)
@@ -165,7 +165,8 @@ graft_value graph_add_node(struct graph *g, int32_t op, const graft_value *input
                            const union graft_params *params)
 {
     const struct op_info *info = op_info(op);
-    struct graph_node node = {.op = op, .block = g->block, .backward = g->backward};
+    struct graph_node node = {
+        .op = op, .block = g->block, .place = g->place, .backward = g->backward};
     if (graph_failed(g)) return (graft_value){0};
     if (info == NULL) {
         graph_fail(g, GRAFT_E_INVALID, "there is no op %d", op);
@@ -430,7 +431,10 @@ void graph_set_hooks(struct graph *g, const struct graph_hooks *hooks)
 
 void graph_set_place(struct graph *g, const char *place)
 {
-    snprintf(g->place, sizeof g->place, "%s", place);
+    const char *copy = place[0] != '\0' ? arena_strdup(&g->tables, place) : NULL;
+    if (place[0] != '\0' && copy == NULL)
+        graph_fail(g, GRAFT_E_MEMORY, "not enough memory for the name of a site");
+    g->place = copy;
 }
 
 void graph_keep_detached(struct graph *g)

@@ -46,7 +46,8 @@ void graph_destroy(struct graph *graph);
 struct graft_builder *graph_builder(struct graph *graph);
 void graph_set_hooks(struct graph *graph, const struct graph_hooks *hooks); /* NULL: none */
 
-/* What later errors are prefixed with ("model.layers.3.self_attn.q_proj"); "" for none. Copied. */
+/* What later errors are prefixed with and later nodes remember ("model.layers.3.self_attn.q_proj");
+ * "" for none. Copied. */
 void graph_set_place(struct graph *graph, const char *place);
 /* Later nodes belong to this block of the model, for recomputing; -1: to none. */
 void graph_set_block(struct graph *graph, int32_t block);
@@ -103,6 +104,7 @@ struct graph_value {
 struct graph_node {
     int32_t op;
     int32_t block;
+    const char *place; /* the site it was built at; NULL: none */
     bool backward;
     uint32_t input_count, output_count;
     graft_value input[GRAFT_MAX_INPUTS]; /* 0: absent, as outputs may be */

@@ -16,7 +16,7 @@ struct graph {
     struct arena tables; /* numbers of constant vectors */
     struct graph_hooks hooks;
     struct error error; /* the first one */
-    char place[256];
+    const char *place;  /* in `tables`; NULL: none */
     int32_t block;
     bool backward; /* new nodes belong to the backward pass */
     bool keep_detached;

@@ -199,6 +199,18 @@ static uint32_t tensor_of(struct planner *p, struct plan *plan, const struct gra
     return v.id - 1;
 }
 
+/* Nodes of one site follow each other: its name is copied once. */
+static struct node_origin origin_of(struct plan *plan, const struct graph_node *n)
+{
+    const char *last = plan->node_count > 1 ? plan->origins[plan->node_count - 2].place : NULL;
+    struct node_origin o = {.block = n->block, .backward = n->backward};
+    if (n->place != NULL && last != NULL && strcmp(n->place, last) == 0)
+        o.place = last;
+    else if (n->place != NULL)
+        o.place = arena_strdup(&plan->arena, n->place); /* NULL for want of memory: no name */
+    return o;
+}
+
 static void emit_nodes(struct planner *p, struct plan *plan)
 {
     for (size_t i = 0; i < p->node_count; i++) {
@@ -209,6 +221,7 @@ static void emit_nodes(struct planner *p, struct plan *plan)
         out->params = n->params;
         out->input_count = n->input_count;
         out->output_count = n->output_count;
+        plan->origins[plan->node_count - 1] = origin_of(plan, n);
         for (uint32_t k = 0; k < n->input_count; k++)
             out->input[k] = tensor_of(p, plan, n, n->input[k], false);
         for (uint32_t k = 0; k < n->output_count; k++)
@@ -276,10 +289,12 @@ enum graft_status plan_create(struct graph *graph, struct plan **out, struct err
         plan->value_count = values;
         plan->values = mem_zalloc(values, sizeof *plan->values);
         plan->nodes = mem_zalloc(nodes, sizeof *plan->nodes);
+        plan->origins = mem_zalloc(nodes, sizeof *plan->origins);
         plan->constants = mem_zalloc(1, constant_bytes(graph));
     }
     if (p.order == NULL || p.pieces == NULL || lists == NULL || plan == NULL ||
-        plan->values == NULL || plan->nodes == NULL || plan->constants == NULL) {
+        plan->values == NULL || plan->nodes == NULL || plan->origins == NULL ||
+        plan->constants == NULL) {
         plan_destroy(plan);
         status = error_memory(e, "a plan", values * sizeof *plan->values);
     } else {
@@ -304,6 +319,8 @@ void plan_destroy(struct plan *plan)
     if (plan == NULL) return;
     mem_free(plan->values);
     mem_free(plan->nodes);
+    mem_free(plan->origins);
+    arena_free(&plan->arena);
     mem_free(plan->constants);
     mem_free(plan);
 }

@@ -5,6 +5,7 @@
 #ifndef CORE_GRAPH_PLAN_INTERNAL_H
 #define CORE_GRAPH_PLAN_INTERNAL_H
 
+#include "base/memory.h"
 #include "graph/plan.h"
 
 enum place_kind { PLACE_TRANSIENT, PLACE_STORED, PLACE_CONSTANT };
@@ -18,11 +19,20 @@ struct placed_value {
     bool used;
 };
 
+/* Where a node comes from. */
+struct node_origin {
+    const char *place; /* a site's name; NULL: none */
+    int32_t block;     /* -1: none */
+    bool backward;
+};
+
 struct plan {
     struct placed_value *values; /* by value number */
     size_t value_count;
     struct graft_node *nodes; /* tensor numbers are value numbers */
     size_t node_count;
+    struct node_origin *origins; /* of the nodes; places lie in the arena */
+    struct arena arena;
     float *constants; /* each begins at a multiple of 64 bytes */
     uint64_t constant_bytes;
     struct plan_memory memory;

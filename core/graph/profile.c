@@ -5,14 +5,12 @@
 #include "graph/profile.h"
 
 #include "graph/op.h"
-#include "graph/plan_internal.h"
+#include "graph/single.h"
 
 #include "ref/quant.h"
 
 #include <string.h>
 #include <time.h>
-
-enum { NODE_TENSORS = GRAFT_MAX_INPUTS + GRAFT_MAX_OUTPUTS };
 
 static double now(void)
 {
@@ -21,69 +19,17 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The tables of a program of one node. */
-struct single {
-    struct graft_node node;
-    struct graft_tensor tensors[NODE_TENSORS];
-    struct graft_buffer *buffers[NODE_TENSORS];
-    uint32_t count;
-};
-
-static void take(struct single *s, const struct program *program, uint32_t *number)
-{
-    if (*number == GRAFT_ABSENT) return;
-    const struct placed_value *v = &program->values[*number];
-    uint64_t offset;
-    s->buffers[s->count] = program_buffer(program, (graft_value){*number + 1}, &offset);
-    s->tensors[s->count] = (struct graft_tensor){.dtype = v->dtype,
-                                                 .rows = v->rows,
-                                                 .shape = v->shape,
-                                                 .buffer = s->count,
-                                                 .offset = offset};
-    *number = s->count++;
-}
-
-/* Reading a byte of what it wrote waits for the work. */
-static int32_t run_and_wait(const struct backend *b, struct graft_program *compiled,
-                            const struct single *s, const struct graft_run *run)
-{
-    const uint32_t *output = s->node.output;
-    uint8_t byte;
-    int32_t status = b->api->program_run(compiled, run);
-    for (uint32_t i = 0; i < s->node.output_count && status == GRAFT_OK; i++) {
-        if (output[i] == GRAFT_ABSENT) continue;
-        return b->api->buffer_read(s->buffers[output[i]], s->tensors[output[i]].offset, &byte, 1);
-    }
-    return status;
-}
-
-static enum graft_status time_node(struct program *program, const struct graft_node *node,
+static enum graft_status time_node(const struct program *program, const struct graft_node *node,
                                    const struct graft_run *run, double *seconds, struct error *e)
 {
-    const struct backend *b = &program->backend;
-    struct single s = {.node = *node};
-    struct graft_program *compiled = NULL;
-    uint64_t scratch;
-    for (uint32_t i = 0; i < node->input_count; i++) take(&s, program, &s.node.input[i]);
-    for (uint32_t i = 0; i < node->output_count; i++) take(&s, program, &s.node.output[i]);
-    struct graft_program_desc desc = {.struct_size = sizeof desc,
-                                      .tensor_stride = sizeof s.tensors[0],
-                                      .node_stride = sizeof s.node,
-                                      .tensor_count = s.count,
-                                      .node_count = 1,
-                                      .buffer_count = s.count,
-                                      .tensors = s.tensors,
-                                      .nodes = &s.node,
-                                      .buffers = s.buffers};
-    int32_t status = b->api->program_create(b->device, &desc, &compiled, &scratch);
-    if (status != GRAFT_OK) return program_failed(b, status, e);
+    struct single s;
+    enum graft_status status = single_compile(&s, program, node, e);
     double began = now();
-    status = run_and_wait(b, compiled, &s, run);
+    if (status == GRAFT_OK) status = single_run(&s, program, run, e);
     double took = now() - began;
-    b->api->program_destroy(compiled);
-    if (status != GRAFT_OK) return program_failed(b, status, e);
-    if (took < *seconds) *seconds = took;
-    return GRAFT_OK;
+    single_destroy(&s, program);
+    if (status == GRAFT_OK && took < *seconds) *seconds = took;
+    return status;
 }
 
 enum graft_status program_profile(struct program *program, const struct plan *plan,

@@ -5,6 +5,7 @@
 #include "session/loss.h"
 
 #include "base/memory.h"
+#include "graph/blame.h"
 
 #include <string.h>
 
@@ -127,16 +128,31 @@ void loss_program_destroy(struct loss_program *p)
     *p = (struct loss_program){0};
 }
 
+struct live {
+    int64_t count[GRAFT_ROWS_KINDS];
+};
+
+static struct live live_of(const struct micro_batch *batch)
+{
+    return (struct live){{[GRAFT_ROWS_TOKENS] = (int64_t)batch->token_count,
+                          [GRAFT_ROWS_TRAINED] = (int64_t)batch->trained_count}};
+}
+
+enum graft_status loss_program_blame(struct session *s, struct loss_program *p,
+                                     const struct micro_batch *batch, double scale, uint32_t step,
+                                     struct str *out, struct error *e)
+{
+    enum graft_status status = upload(s, p->slot, batch, scale, step, e);
+    if (status != GRAFT_OK) return status;
+    return program_blame(p->program, p->plan, live_of(batch).count, out, e);
+}
+
 enum graft_status loss_program_run(struct session *s, struct loss_program *p,
                                    const struct micro_batch *batch, double scale, uint32_t step,
                                    float *loss, struct error *e)
 {
-    int64_t live[GRAFT_ROWS_KINDS] = {
-        [GRAFT_ROWS_TOKENS] = (int64_t)batch->token_count,
-        [GRAFT_ROWS_TRAINED] = (int64_t)batch->trained_count,
-    };
     enum graft_status status = upload(s, p->slot, batch, scale, step, e);
-    if (status == GRAFT_OK) status = program_run(p->program, live, e);
+    if (status == GRAFT_OK) status = program_run(p->program, live_of(batch).count, e);
     if (status == GRAFT_OK) status = program_read(p->program, p->loss, loss, sizeof *loss, e);
     return status;
 }

@@ -45,5 +45,11 @@ void loss_program_destroy(struct loss_program *p);
 GRAFT_MUST_USE enum graft_status loss_program_run(struct session *session, struct loss_program *p,
                                                   const struct micro_batch *batch, double scale,
                                                   uint32_t step, float *loss, struct error *e);
+/* Such a run gone over node by node: appends the first with a number that is not finite, if any
+ * (graph/blame.h). Gradients are added as in a run. */
+GRAFT_MUST_USE enum graft_status loss_program_blame(struct session *session, struct loss_program *p,
+                                                    const struct micro_batch *batch, double scale,
+                                                    uint32_t step, struct str *out,
+                                                    struct error *e);
 
 #endif

@@ -20,18 +20,36 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static enum graft_status bad_loss(const struct trainer *t, const struct packed_step *step,
-                                  size_t micro, struct error *e)
+/* Goes over micro-batch `micro` again: ", first in matmul of .." where something is found. */
+static void blame(struct trainer *t, const struct packed_step *step, size_t micro, struct str *out)
+{
+    struct error ignored = {0}; /* the run ends with the fault that brought us here */
+    double scale = t->loss_scale.value / (double)step->trained;
+    struct str found = {0};
+    pack_micro_batch(step, micro, &t->batch);
+    if (loss_program_blame(t->session, &t->train_program, &t->batch, scale, (uint32_t)t->step + 1,
+                           &found, &ignored) == GRAFT_OK &&
+        found.length != 0)
+        str_printf(out, ", first in %s", found.data);
+    str_free(&found);
+}
+
+static enum graft_status bad_loss(struct trainer *t, const struct packed_step *step, size_t micro,
+                                  struct error *e)
 {
     const struct data_sequence *first = &t->tokens.rows[step->rows[step->begin[micro]]];
     const struct data_row *row = &t->rows.rows[first->source];
-    return error_set(e, GRAFT_E_FAILED,
-                     "step %lld: the loss is not finite in the micro-batch of %zu rows that begins "
-                     "with %s:%u; the last checkpoint is of step %lld; a smaller optimizer.lr is "
-                     "the usual cure",
-                     (long long)t->step + 1, step->begin[micro + 1] - step->begin[micro],
-                     data_row_file(&t->rows, first->source), row->line,
-                     (long long)t->last_checkpoint);
+    struct str where = {0};
+    blame(t, step, micro, &where);
+    error_set(e, GRAFT_E_FAILED,
+              "step %lld: the loss is not finite in the micro-batch of %zu rows that begins with "
+              "%s:%u%s; the last checkpoint is of step %lld; a smaller optimizer.lr is the usual "
+              "cure",
+              (long long)t->step + 1, step->begin[micro + 1] - step->begin[micro],
+              data_row_file(&t->rows, first->source), row->line,
+              where.data != NULL ? where.data : "", (long long)t->last_checkpoint);
+    str_free(&where);
+    return GRAFT_E_FAILED;
 }
 
 static enum graft_status run_micro_batches(struct trainer *t, const struct packed_step *step,
@@ -52,7 +70,8 @@ static enum graft_status run_micro_batches(struct trainer *t, const struct packe
     return GRAFT_OK;
 }
 
-static enum graft_status count_skip(struct trainer *t, bool skipped, struct error *e)
+static enum graft_status count_skip(struct trainer *t, const struct packed_step *step, bool skipped,
+                                    struct error *e)
 {
     if (loss_scale_step(&t->loss_scale, !skipped)) {
         log_info("step %lld: a gradient left the range of f16; the step changed nothing, the loss "
@@ -65,11 +84,15 @@ static enum graft_status count_skip(struct trainer *t, bool skipped, struct erro
     log_warning("step %lld: a gradient is not finite; the step changed nothing",
                 (long long)t->step + 1);
     if (t->skipped_in_a_row < SKIPS_ALLOWED) return GRAFT_OK;
-    return error_set(
-        e, GRAFT_E_FAILED,
-        "step %lld: gradients were not finite in %d steps in a row; the last checkpoint "
-        "is of step %lld",
-        (long long)t->step + 1, SKIPS_ALLOWED, (long long)t->last_checkpoint);
+    struct str where = {0};
+    for (size_t m = 0; m < step->count && where.length == 0; m++) blame(t, step, m, &where);
+    error_set(e, GRAFT_E_FAILED,
+              "step %lld: gradients were not finite in %d steps in a row%s; the last checkpoint is "
+              "of step %lld",
+              (long long)t->step + 1, SKIPS_ALLOWED, where.data != NULL ? where.data : "",
+              (long long)t->last_checkpoint);
+    str_free(&where);
+    return GRAFT_E_FAILED;
 }
 
 static enum graft_status one_step(struct trainer *t, struct error *e)
@@ -87,7 +110,7 @@ static enum graft_status one_step(struct trainer *t, struct error *e)
     t->update.loss_scale = t->loss_scale.value;
     status =
         update_run(t->session, &t->update, lr, s->optimizer.weight_decay, t->step + 1, &norm, e);
-    if (status == GRAFT_OK) status = count_skip(t, !isfinite(norm), e);
+    if (status == GRAFT_OK) status = count_skip(t, &step, !isfinite(norm), e);
     if (status != GRAFT_OK) return status;
     t->step++;
     t->tokens_seen += step.token_count;

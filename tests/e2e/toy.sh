@@ -57,6 +57,12 @@ number_is "$(number out flops_f32) > 1e8 && $(number out seconds programs) > 0"
 gives 2 "$graft" bench recipe.yaml --passes 0
 grep -q -- '--passes: found "0", expected an integer from 1' err || fail "a pass count of 0 is not named"
 
+# --- a run that bursts says where ---
+gives 1 "$graft" train recipe.yaml --set output=burst --set optimizer.lr=1e6 --set optimizer.weight_decay=1e6 \
+    --set train.max_grad_norm=0
+grep -Eq '^graft: step [0-9]+: the loss is not finite in the micro-batch .*stories.jsonl:[0-9]+, first in [a-z_]+ of model\.layers\.' err ||
+    fail "the place is not named: $(tail -n 1 err)"
+
 # --- the same bits ---
 gives 0 "$graft" train run/recipe.yaml --set output=again
 same run/adapter_model.safetensors again/adapter_model.safetensors

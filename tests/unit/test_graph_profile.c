@@ -4,6 +4,7 @@
  * included; costs and titles are what one counts by hand.
  */
 /* Before cmocka, whose macro `fail` would hit a member of the builder's table. */
+#include "graph/blame.h"
 #include "graph/device.h"
 #include "graph/graph.h"
 #include "graph/op.h"
@@ -42,7 +43,9 @@ static void init(struct fixture *f)
     f->x = store_add(f->store, STORE_INPUT, "x", GRAFT_DTYPE_F32, graft_shape2(TOKENS, IN),
                      GRAFT_ROWS_TOKENS);
     f->w = store_add_trained(f->store, "w", graft_shape2(OUT, IN));
+    graph_set_place(graph, "a.site");
     graft_value y = graft_linear(b, graph_stored(graph, f->x), graph_stored(graph, f->w));
+    graph_set_place(graph, "");
     y = graft_unary(b, GRAFT_OP_SILU, y);
     f->loss = graft_reshape(b, graft_sum(b, graft_mul(b, y, y), 3), graft_shape1(1));
     graph_keep(graph, f->loss);
@@ -124,6 +127,36 @@ static void test_costs(void **state)
     fini(&f);
 }
 
+static void blamed(struct fixture *f, float x, float w, const char *expected)
+{
+    const int64_t live[GRAFT_ROWS_KINDS] = {0, LIVE, 0};
+    struct error e = {0};
+    struct str found = {0};
+    float xs[TOKENS * IN], ws[OUT * IN];
+    for (int i = 0; i < TOKENS * IN; i++) xs[i] = i == 5 ? x : 1.0f;
+    xs[LIVE * IN] = NAN; /* dead rows do not count */
+    for (int i = 0; i < OUT * IN; i++) ws[i] = i == 1 ? w : 1e-3f * w;
+    assert_ok(stored_write(f->x, f->backend, xs, sizeof xs, &e), &e);
+    assert_ok(stored_write(f->w, f->backend, ws, sizeof ws, &e), &e);
+    assert_ok(program_blame(f->program, f->plan, live, &found, &e), &e);
+    assert_string_equal(found.data != NULL ? found.data : "", expected);
+    str_free(&found);
+}
+
+static void test_blame(void **state)
+{
+    struct fixture f;
+    (void)state;
+    init(&f);
+    blamed(&f, 1.0f, 1.0f, "");
+    blamed(&f, NAN, 1.0f, "inputs x");
+    blamed(&f, 1.0f, INFINITY, "adapter w");
+    blamed(&f, 3e38f, 3e38f, "matmul of a.site");
+    blamed(&f, 1e15f, 1e15f, "mul"); /* silu of it is as large, its square is not finite */
+    blamed(&f, 1e30f, 1e-11f, "the backward pass, matmul of a.site");
+    fini(&f);
+}
+
 static void test_limits(void **state)
 {
     struct device_request request = {.name = "cpu", .base_dir = ".", .threads = 1};
@@ -144,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_result),
         cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_blame),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
