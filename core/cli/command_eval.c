@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * graft eval RUN: loss and exact match of a finished run (or a model) on a file of rows.
+ * graft eval RUN: the metrics of a finished run (or a model) on a file of rows.
  */
 #include "cli/cli.h"
 #include "cli/progress.h"
 
 #include "eval/eval.h"
+#include "report/report.h"
 #include "session/source.h"
 
 #include <math.h>
@@ -20,9 +21,9 @@ struct measure {
     struct micro_batch batch;
     struct loss_program program;
     struct generator *generator;
-    struct eval_answers answers;
-    double loss, exact;
+    struct eval_measure measure;
     int64_t rows, max_new_tokens;
+    int32_t metrics; /* of --metrics; 0: the recipe's */
 };
 
 static bool show(void *context, size_t done, size_t total)
@@ -59,6 +60,33 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
     return GRAFT_OK;
 }
 
+/* --metrics; before the model is loaded, since it may be wrong. */
+static enum graft_status read_metrics(const struct cli_args *args, struct measure *m,
+                                      struct error *e)
+{
+    const char *names = cli_value(args, "metrics");
+    if (names == NULL) return GRAFT_OK;
+    if (metrics_parse(names, &m->metrics, e) != GRAFT_OK) return error_place(e, "--metrics");
+    return GRAFT_OK;
+}
+
+/* What is measured: chosen, or as the recipe says. The run's own training rows where they count. */
+static enum graft_status choose_metrics(struct measure *m, struct error *e)
+{
+    const struct settings *s = m->source.settings;
+    const int32_t usual = 1 << METRIC_LOSS | 1 << METRIC_PERPLEXITY | 1 << METRIC_EXACT_MATCH;
+    int32_t metrics = m->metrics != 0 ? m->metrics : s != NULL ? s->eval.metrics : usual;
+    struct data_rows train = {0};
+    enum graft_status status = GRAFT_OK;
+    if (s != NULL && metrics_need_train(metrics))
+        for (size_t i = 0; i < s->data.train.count && status == GRAFT_OK; i++)
+            status = data_read(s->data.train.items[i], &train, e);
+    if (status == GRAFT_OK)
+        status = eval_set_choose(&m->set, metrics, s != NULL ? &train : NULL, e);
+    data_rows_free(&train);
+    return status;
+}
+
 static enum graft_status load(const struct cli_args *args, struct measure *m, struct error *e)
 {
     const char *path = NULL;
@@ -80,7 +108,8 @@ static enum graft_status load(const struct cli_args *args, struct measure *m, st
         .context = context,
         .virtual_tokens = (size_t)m->session->rows.virtual_tokens,
         .first_virtual = (int32_t)model_config(m->session->model)->vocab};
-    return eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
+    status = eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
+    return status == GRAFT_OK ? choose_metrics(m, e) : status;
 }
 
 static enum graft_status plan(struct measure *m, struct error *e)
@@ -92,7 +121,7 @@ static enum graft_status plan(struct measure *m, struct error *e)
     if (status == GRAFT_OK) m->batch.position_offset = (int32_t)m->session->rows.position_offset;
     if (status == GRAFT_OK)
         status = loss_program_plan(m->session, &m->slot, false, false, &m->program, e);
-    if (status != GRAFT_OK || m->set.prompts == NULL) return status;
+    if (status != GRAFT_OK || !eval_set_has_answers(&m->set)) return status;
     struct generator_size size = {.slots = m->set.count < SLOTS ? m->set.count : SLOTS,
                                   .length = m->set.longest_prompt + (size_t)m->max_new_tokens,
                                   .tokens = capacity};
@@ -110,26 +139,29 @@ static enum graft_status run(const struct cli_args *args, struct measure *m, str
     if (status == GRAFT_OK) status = loss_program_compile(m->session, &m->program, e);
     if (status == GRAFT_OK && m->generator != NULL) status = generator_compile(m->generator, e);
     if (status == GRAFT_OK)
-        status = eval_loss(m->session, &m->program, &m->batch, &m->set, show, NULL, &m->loss, e);
-    if (status != GRAFT_OK || m->generator == NULL) return status;
-    status = eval_answer(m->session, m->generator, &m->set, (size_t)m->max_new_tokens, show, NULL,
-                         &m->answers, e);
-    if (status == GRAFT_OK) m->exact = eval_exact_match(&m->set, &m->answers);
-    return status;
+        status = eval_loss(m->session, &m->program, &m->batch, &m->set, show, NULL, &m->measure, e);
+    if (status == GRAFT_OK && m->generator != NULL)
+        status = eval_answer(m->session, m->generator, &m->set, (size_t)m->max_new_tokens, show,
+                             NULL, &m->measure, e);
+    return status == GRAFT_OK ? eval_score(&m->set, &m->measure, e) : status;
+}
+
+static int print_json(const struct measure *m)
+{
+    json_t *object = json_pack("{s:I}", "rows", (json_int_t)m->set.count);
+    for (size_t i = 0; i < m->measure.scores.column_count; i++) {
+        const struct metric_column *c = &m->measure.scores.columns[i];
+        json_object_set_new(object, c->metric->name,
+                            isfinite(c->value) ? json_real(c->value) : json_null());
+    }
+    return cli_print_json(object);
 }
 
 static int print(const struct cli_args *args, const struct measure *m)
 {
     struct str text = {0};
-    if (cli_flag(args, "json"))
-        return cli_print_json(json_pack("{s:I, s:f, s:f, s:o}", "rows", (json_int_t)m->set.count,
-                                        "loss", m->loss, "perplexity", exp(m->loss), "exact_match",
-                                        m->generator != NULL ? json_real(m->exact) : json_null()));
-    str_printf(&text, "rows         %zu\nloss         %.4f\nperplexity   %.3f\n", m->set.count,
-               m->loss, exp(m->loss));
-    if (m->generator != NULL)
-        str_printf(&text, "exact match  %.1f %% (%.0f of %zu)\n", 100 * m->exact,
-                   m->exact * (double)m->set.count, m->set.count);
+    if (cli_flag(args, "json")) return print_json(m);
+    report_scores(&m->measure.scores, &text);
     return cli_print(&text);
 }
 
@@ -138,15 +170,16 @@ int command_eval(const struct cli_args *args)
     struct error e = {0};
     struct measure m = {0};
     cli_signals_begin();
-    enum graft_status status =
-        source_open(args->arguments[0], cli_value(args, "model"), &m.source, &e);
+    enum graft_status status = read_metrics(args, &m, &e);
+    if (status == GRAFT_OK)
+        status = source_open(args->arguments[0], cli_value(args, "model"), &m.source, &e);
     if (status == GRAFT_OK) status = session_open(&m.source.request, &m.session, &e);
     if (status == GRAFT_OK) status = load(args, &m, &e);
     if (status == GRAFT_OK) status = plan(&m, &e);
     if (status == GRAFT_OK) status = run(args, &m, &e);
     progress_clear();
     int exit_status = status == GRAFT_OK ? print(args, &m) : cli_fail(&e);
-    eval_answers_free(&m.answers);
+    eval_measure_free(&m.measure);
     generator_destroy(m.generator);
     loss_program_destroy(&m.program);
     micro_batch_destroy(&m.batch);

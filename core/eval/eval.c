@@ -1,63 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loading a split, its loss, its answers.
+ * A split measured: its loss, its answers, its metrics.
  */
 #include "eval/eval.h"
 
 #include <math.h>
 #include <string.h>
-
-static enum graft_status encode_prompt(const struct session *s, const struct data_row *row,
-                                       struct token_list *prompt, struct error *e)
-{
-    enum graft_status status = session_begin_prompt(s, prompt, e);
-    if (status != GRAFT_OK) return status;
-    return conversation_prompt(s->tokenizer, &s->chat, row->messages, row->message_count - 1,
-                               prompt, e);
-}
-
-/* Prompts and expected answers, for rows that are conversations ending in an answer. */
-static enum graft_status load_prompts(const struct session *s, struct eval_set *set,
-                                      struct error *e)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (set->rows.rows[set->tokens.rows[i].source].messages == NULL || !s->has_chat)
-            return GRAFT_OK;
-    set->prompts = arena_alloc(&set->arena, set->count, sizeof *set->prompts);
-    set->expected = arena_alloc(&set->arena, set->count, sizeof *set->expected);
-    if (set->prompts == NULL || set->expected == NULL)
-        return error_memory(e, "prompts", set->count * sizeof *set->prompts);
-    for (size_t i = 0; i < set->count; i++) {
-        const struct data_row *row = &set->rows.rows[set->tokens.rows[i].source];
-        enum graft_status status = encode_prompt(s, row, &set->prompts[i], e);
-        if (status != GRAFT_OK) return status;
-        set->expected[i] = data_row_answer(row);
-        if (set->prompts[i].count > set->longest_prompt)
-            set->longest_prompt = set->prompts[i].count;
-    }
-    return GRAFT_OK;
-}
-
-enum graft_status eval_set_load(const struct session *session, const char *path,
-                                const struct data_tokenize_options *options, size_t limit,
-                                struct eval_set *set, struct error *e)
-{
-    enum graft_status status = data_read(path, &set->rows, e);
-    if (status == GRAFT_OK) status = data_tokenize(&set->rows, options, &set->tokens, e);
-    if (status != GRAFT_OK) return status;
-    set->count = limit != 0 && limit < set->tokens.count ? limit : set->tokens.count;
-    return load_prompts(session, set, e);
-}
-
-void eval_set_free(struct eval_set *set)
-{
-    for (size_t i = 0; set->prompts != NULL && i < set->count; i++)
-        token_list_free(&set->prompts[i]);
-    arena_free(&set->arena);
-    data_tokens_free(&set->tokens);
-    data_rows_free(&set->rows);
-    *set = (struct eval_set){0};
-}
 
 /* The rows from `first` that fit one micro-batch, as a step of their own. */
 static size_t rows_that_fit(const struct eval_set *set, size_t first, size_t capacity)
@@ -68,37 +16,91 @@ static size_t rows_that_fit(const struct eval_set *set, size_t first, size_t cap
     return row - first;
 }
 
-enum graft_status eval_loss(struct session *session, struct loss_program *program,
-                            struct micro_batch *batch, const struct eval_set *set,
-                            eval_progress *progress, void *context, double *loss, struct error *e)
+static enum graft_status begin_rows(const struct eval_set *set, struct eval_measure *m,
+                                    struct error *e)
+{
+    eval_measure_free(m);
+    m->rows = mem_zalloc(set->count, sizeof *m->rows);
+    if (m->rows == NULL) return error_memory(e, "an evaluation", set->count * sizeof *m->rows);
+    m->count = set->count;
+    for (size_t i = 0; i < m->count; i++)
+        m->rows[i].expected = set->expected != NULL ? set->expected[i] : NULL;
+    return GRAFT_OK;
+}
+
+/* The nll of a batch's tokens, in the order of its rows. */
+static void spread(const struct eval_set *set, const float *nll, struct metric_row *rows,
+                   size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++) {
+        rows[i].predicted = set->tokens.rows[i].trained;
+        for (size_t t = 0; t < rows[i].predicted; t++) rows[i].nll += (double)*nll++;
+    }
+}
+
+struct pass {
+    struct session *session;
+    struct loss_program *program;
+    struct micro_batch *batch;
+    const struct eval_set *set;
+    uint32_t *numbers;
+    size_t *begin;
+    float *nll;
+};
+
+static enum graft_status run_batch(const struct pass *p, size_t first, size_t *count,
+                                   struct metric_row *rows, struct error *e)
+{
+    struct packed_step step;
+    float unused = 0;
+    size_t n = rows_that_fit(p->set, first, p->batch->capacity);
+    if (n == 0) n = 1; /* pack_step says what is wrong with it */
+    enum graft_status status =
+        pack_step(&p->set->tokens, p->numbers + first, n, p->batch->capacity, p->begin, &step, e);
+    if (status != GRAFT_OK) return status;
+    pack_micro_batch(&step, 0, p->batch);
+    status = loss_program_run(p->session, p->program, p->batch, 1.0, 0, &unused, e);
+    if (status == GRAFT_OK) status = loss_program_read_nll(p->program, p->batch, p->nll, e);
+    if (status != GRAFT_OK) return status;
+    spread(p->set, p->nll, rows, first, n);
+    *count = n;
+    return GRAFT_OK;
+}
+
+static double mean_loss(const struct eval_measure *m)
 {
     double sum = 0;
-    size_t tokens = 0;
-    uint32_t *rows = mem_zalloc(set->count, sizeof *rows);
-    size_t *begin = mem_zalloc(set->count + 1, sizeof *begin);
-    enum graft_status status = rows != NULL && begin != NULL
-                                   ? GRAFT_OK
-                                   : error_memory(e, "an evaluation", set->count * 12);
-    for (size_t i = 0; rows != NULL && i < set->count; i++) rows[i] = (uint32_t)i;
-    for (size_t at = 0, n; at < set->count && status == GRAFT_OK; at += n) {
-        struct packed_step step;
-        float part = 0;
-        n = rows_that_fit(set, at, batch->capacity);
-        if (n == 0) n = 1; /* pack_step says what is wrong with it */
-        if (progress != NULL && progress(context, at, set->count)) {
-            status = error_set(e, GRAFT_E_INTERRUPTED, "stopped");
-            break;
-        }
-        status = pack_step(&set->tokens, rows + at, n, batch->capacity, begin, &step, e);
-        if (status != GRAFT_OK) break;
-        pack_micro_batch(&step, 0, batch);
-        status = loss_program_run(session, program, batch, 1.0, 0, &part, e);
-        sum += (double)part;
-        tokens += batch->trained_count;
+    uint64_t tokens = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        sum += m->rows[i].nll;
+        tokens += m->rows[i].predicted;
     }
-    mem_free(rows);
-    mem_free(begin);
-    if (status == GRAFT_OK) *loss = sum / (double)tokens;
+    return sum / (double)tokens;
+}
+
+enum graft_status eval_loss(struct session *session, struct loss_program *program,
+                            struct micro_batch *batch, const struct eval_set *set,
+                            eval_progress *progress, void *context, struct eval_measure *m,
+                            struct error *e)
+{
+    struct pass p = {.session = session, .program = program, .batch = batch, .set = set};
+    p.numbers = mem_zalloc(set->count, sizeof *p.numbers);
+    p.begin = mem_zalloc(set->count + 1, sizeof *p.begin);
+    p.nll = mem_zalloc(batch->capacity, sizeof *p.nll);
+    enum graft_status status = begin_rows(set, m, e);
+    if (status == GRAFT_OK && (p.numbers == NULL || p.begin == NULL || p.nll == NULL))
+        status = error_memory(e, "an evaluation", set->count * 12);
+    for (size_t i = 0; p.numbers != NULL && i < set->count; i++) p.numbers[i] = (uint32_t)i;
+    for (size_t at = 0, n = 0; at < set->count && status == GRAFT_OK; at += n) {
+        if (progress != NULL && progress(context, at, set->count))
+            status = error_set(e, GRAFT_E_INTERRUPTED, "stopped");
+        else
+            status = run_batch(&p, at, &n, m->rows, e);
+    }
+    mem_free(p.numbers);
+    mem_free(p.begin);
+    mem_free(p.nll);
+    if (status == GRAFT_OK) m->loss = mean_loss(m);
     return status;
 }
 
@@ -121,23 +123,21 @@ static bool ask(void *context)
     return w->progress != NULL && w->progress(w->context, w->done, w->total);
 }
 
-static bool decode(const struct session *s, struct eval_answers *out,
-                   const struct generate_answer *answers, size_t count)
+static bool decode(const struct session *s, struct eval_measure *m,
+                   const struct generate_answer *answers)
 {
-    out->texts = mem_zalloc(count, sizeof *out->texts);
-    if (out->texts == NULL) return false;
-    for (; out->count < count; out->count++) {
+    for (size_t i = 0; i < m->count; i++) {
         struct str text = {0};
-        tokenizer_decode(s->tokenizer, answers[out->count].ids, answers[out->count].count, true,
-                         &text);
-        if ((out->texts[out->count] = str_take(&text)) == NULL) return false;
+        tokenizer_decode(s->tokenizer, answers[i].ids, answers[i].count, true, &text);
+        if ((m->rows[i].answer = str_take(&text)) == NULL) return false;
+        m->rows[i].ended = answers[i].ended;
     }
     return true;
 }
 
 enum graft_status eval_answer(struct session *session, struct generator *generator,
                               const struct eval_set *set, size_t max_new_tokens,
-                              eval_progress *progress, void *context, struct eval_answers *answers,
+                              eval_progress *progress, void *context, struct eval_measure *measure,
                               struct error *e)
 {
     struct watch watch = {.progress = progress, .context = context, .total = set->count};
@@ -163,23 +163,22 @@ enum graft_status eval_answer(struct session *session, struct generator *generat
                                            .context = &watch};
         status = generator_run(generator, &request, e);
     }
-    if (status == GRAFT_OK && !decode(session, answers, made, set->count))
+    if (status == GRAFT_OK && !decode(session, measure, made))
         status = error_memory(e, "answers", set->count);
     arena_free(&arena);
     return status;
 }
 
-void eval_answers_free(struct eval_answers *answers)
+enum graft_status eval_score(const struct eval_set *set, struct eval_measure *m, struct error *e)
 {
-    for (size_t i = 0; i < answers->count; i++) mem_free(answers->texts[i]);
-    mem_free(answers->texts);
-    *answers = (struct eval_answers){0};
+    metric_scores_free(&m->scores);
+    return metric_scores_fill(set->context, set->metrics, m->rows, m->count, &m->scores, e);
 }
 
-double eval_exact_match(const struct eval_set *set, const struct eval_answers *answers)
+void eval_measure_free(struct eval_measure *m)
 {
-    size_t hits = 0;
-    for (size_t i = 0; i < answers->count; i++)
-        hits += strcmp(set->expected[i], answers->texts[i]) == 0;
-    return answers->count != 0 ? (double)hits / (double)answers->count : (double)NAN;
+    metric_scores_free(&m->scores);
+    for (size_t i = 0; i < m->count; i++) mem_free(m->rows[i].answer);
+    mem_free(m->rows);
+    *m = (struct eval_measure){0};
 }

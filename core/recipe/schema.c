@@ -27,7 +27,11 @@ static const char *const schedule_choices[] = {"constant",
                                                NULL};
 static const char *const curve_choices[] = {"linear", "cosine", "1-sqrt", NULL};
 static const char *const auto_choices[] = {"auto", "true", "false", NULL};
-static const char *const metric_choices[] = {"loss", "perplexity", "exact_match", NULL};
+const char *const settings_metric_names[METRIC_KINDS + 1] = {
+    [METRIC_LOSS] = "loss",
+    [METRIC_PERPLEXITY] = "perplexity",
+    [METRIC_EXACT_MATCH] = "exact_match",
+};
 static const char *const bias_choices[] = {"none", "all", "lora_only", NULL};
 
 #define MOST 9007199254740991.0 /* 2^53 - 1: exact as a double */
@@ -108,7 +112,7 @@ static const struct schema_key core_keys[] = {
     NUMBER("eval.every", SCHEMA_INT, eval.every, "50", 0, MOST, "steps between evaluations on data.valid; 0: only before and after"),
     NUMBER("eval.rows", SCHEMA_INT, eval.rows, "200", 0, MOST, "at most so many rows; 0: all"),
     NUMBER("eval.max_new_tokens", SCHEMA_INT, eval.max_new_tokens, "96", 1, 262144, "length of generated answers"),
-    {"eval.metrics", SCHEMA_CHOICES, AT(eval.metrics), "[loss, exact_match]", false, 0, 0, metric_choices, "what is measured"},
+    {"eval.metrics", SCHEMA_CHOICES, AT(eval.metrics), "[loss, perplexity, exact_match]", false, 0, 0, settings_metric_names, "what is measured"},
 
     MAP("checkpoint", "what a killed run goes on from"),
     NUMBER("checkpoint.every", SCHEMA_INT, checkpoint.every, "50", 0, MOST, "steps; 0: only at the end"),

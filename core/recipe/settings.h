@@ -34,7 +34,9 @@ enum schedule {
 };
 enum schedule_curve { CURVE_LINEAR, CURVE_COSINE, CURVE_ONE_MINUS_SQRT };
 enum auto_bool { AUTO_AUTO, AUTO_TRUE, AUTO_FALSE };
-enum metric { METRIC_LOSS, METRIC_PERPLEXITY, METRIC_EXACT_MATCH }; /* bits: 1u << metric */
+/* What eval.metrics chooses from; sets are bits, 1 << metric. core/eval has the table. */
+enum metric { METRIC_LOSS, METRIC_PERPLEXITY, METRIC_EXACT_MATCH, METRIC_KINDS };
+extern const char *const settings_metric_names[METRIC_KINDS + 1]; /* ends with NULL */
 
 /* Texts; count 0: not given. */
 struct names {

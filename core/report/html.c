@@ -63,77 +63,78 @@ static void add_head(struct str *out, const struct report *r)
     str_puts(out, "</p></div></header>");
 }
 
-static void add_short(struct str *out, double value)
+static void add_label(struct str *out, const char *label)
 {
-    double size = fabs(value);
-    add_fixed(out, value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3);
+    str_putc(out, label[0] >= 'a' && label[0] <= 'z' ? (char)(label[0] - 'a' + 'A') : label[0]);
+    add_escaped(out, label + 1);
 }
 
-struct hero {
-    const char *label;
-    double before, after;
-    void (*value)(struct str *, double);
-    bool higher_is_better;
-};
-
-static void hero_begin(struct str *out, const struct hero *h)
+static void hero_begin(struct str *out, const struct report_metric *m)
 {
-    bool known = isfinite(h->before) && isfinite(h->after) && h->before != h->after;
-    bool better = h->higher_is_better ? h->after > h->before : h->after < h->before;
-    str_printf(out,
-               "<div class=\"card\"><div class=\"label\">%s</div><div class=\"pair\">"
-               "<span class=\"was\">",
-               h->label);
-    h->value(out, h->before);
+    bool known = isfinite(m->before) && isfinite(m->after) && m->before != m->after &&
+                 m->metric->better != METRIC_NEITHER;
+    bool better = (m->metric->better == METRIC_HIGHER) == (m->after > m->before);
+    str_printf(out, "<div class=\"card\" title=\"%s\"><div class=\"label\">", m->metric->help);
+    add_label(out, m->metric->label);
+    str_puts(out, "</div><div class=\"pair\"><span class=\"was\">");
+    add_value(out, m->metric->unit, m->before);
     str_printf(out,
                "</span><span class=\"to\" aria-label=\"to\">\xE2\x86\x92</span>"
                "<span class=\"now%s\">",
                !known   ? ""
                : better ? " better"
                         : " worse");
-    h->value(out, h->after);
+    add_value(out, m->metric->unit, m->after);
     str_puts(out, "</span></div>");
 }
 
 /* "65 % lower" */
-static void add_change(struct str *out, const struct hero *h)
+static void add_change(struct str *out, const struct report_metric *m)
 {
-    double share = (h->after - h->before) / h->before;
-    if (!isfinite(share) || h->before <= 0) return;
+    double share = (m->after - m->before) / m->before;
+    if (!isfinite(share) || m->before <= 0) return;
     str_puts(out, "<div class=\"delta\">");
     add_fixed(out, fabs(share) * 100, fabs(share) < 0.1 ? 1 : 0);
     str_printf(out, " %% %s than before</div>", share <= 0 ? "lower" : "higher");
 }
 
-static void add_exact(struct str *out, const struct report *r, const struct hero *h)
+static void add_bar(struct str *out, const struct report_metric *m)
 {
-    hero_begin(out, h);
     str_puts(out, "<div class=\"bar\"><i style=\"width:");
-    add_fixed(out, isfinite(h->after) ? h->after * 100 : 0, 1);
-    str_puts(out, "%\"></i></div><div class=\"delta\">");
-    add_count(out, share_count(h->before, r->rows));
-    str_puts(out, " \xE2\x86\x92 ");
-    add_count(out, share_count(h->after, r->rows));
-    str_puts(out, " of ");
-    add_count(out, r->rows);
-    str_puts(out, " answers exactly as expected</div></div>");
+    add_fixed(out, isfinite(m->after) ? m->after * 100 : 0, 1);
+    str_puts(out, "%\"></i></div>");
 }
 
+static void add_counts(struct str *out, const struct report_metric *m, size_t rows)
+{
+    str_puts(out, "<div class=\"delta\">");
+    add_count(out, share_count(m->before, rows));
+    str_puts(out, " \xE2\x86\x92 ");
+    add_count(out, share_count(m->after, rows));
+    str_puts(out, " of ");
+    add_count(out, rows);
+    str_puts(out, " answers</div>");
+}
+
+static void add_card(struct str *out, const struct report_metric *m, size_t rows)
+{
+    hero_begin(out, m);
+    if (m->metric->unit == METRIC_UNIT_SHARE) add_bar(out, m);
+    if (m->metric->unit == METRIC_UNIT_FIGURE) add_change(out, m);
+    if (m->metric->counts_rows) add_counts(out, m, rows);
+    str_puts(out, "</div>");
+}
+
+/* What the answers are like, then what the model thinks of the expected ones. */
 static void add_hero(struct str *out, const struct report *r)
 {
-    const struct hero exact = {"Exact match", r->before.exact_match, r->after.exact_match,
-                               add_percent, true};
-    const struct hero loss = {"Loss", r->before.loss, r->after.loss, add_short, false};
-    const struct hero perplexity = {"Perplexity", r->before.perplexity, r->after.perplexity,
-                                    add_short, false};
     str_puts(out, "<section class=\"hero\">");
-    if (isfinite(exact.before) || isfinite(exact.after)) add_exact(out, r, &exact);
-    hero_begin(out, &loss);
-    add_change(out, &loss);
-    str_puts(out, "</div>");
-    hero_begin(out, &perplexity);
-    add_change(out, &perplexity);
-    str_puts(out, "</div></section>");
+    for (size_t i = 0; i < r->metric_count; i++)
+        if (r->metrics[i].metric->needs_answers && measured(&r->metrics[i]))
+            add_card(out, &r->metrics[i], r->rows);
+    for (size_t i = 0; i < r->metric_count; i++)
+        if (!r->metrics[i].metric->needs_answers) add_card(out, &r->metrics[i], r->rows);
+    str_puts(out, "</section>");
 }
 
 static void add_answer(struct str *out, const char *who, const char *text, const char *expected)

@@ -63,13 +63,13 @@ void report_step_line(struct str *out, const struct report_step *step)
     str_puts(out, "}\n");
 }
 
-static void add_metrics(struct str *out, const char *key, const struct report_metrics *m)
+static void add_metrics(struct str *out, const char *key, const struct report *r, bool after)
 {
     add_key(out, key);
     str_putc(out, '{');
-    add_number(out, "loss", m->loss);
-    add_number(out, "perplexity", m->perplexity);
-    add_number(out, "exact_match", m->exact_match);
+    for (size_t i = 0; i < r->metric_count; i++)
+        add_number(out, r->metrics[i].metric->name,
+                   after ? r->metrics[i].after : r->metrics[i].before);
     str_putc(out, '}');
 }
 
@@ -99,7 +99,6 @@ static void add_evals(struct str *out, const struct report *r)
         str_putc(out, '{');
         add_integer(out, "step", r->evals[i].step);
         add_number(out, "loss", r->evals[i].loss);
-        add_number(out, "exact_match", r->evals[i].exact_match);
         str_putc(out, '}');
     }
     str_putc(out, ']');
@@ -134,8 +133,8 @@ void report_json(const struct report *r, struct str *out)
     add_text(&line, "device", r->device);
     add_text(&line, "split", r->split);
     add_integer(&line, "rows", r->rows);
-    add_metrics(&line, "before", &r->before);
-    add_metrics(&line, "after", &r->after);
+    add_metrics(&line, "before", r, false);
+    add_metrics(&line, "after", r, true);
     add_integer(&line, "steps", r->step_count == 0 ? 0 : r->steps[r->step_count - 1].step);
     add_evals(&line, r);
     add_memory(&line, r);

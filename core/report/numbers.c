@@ -41,6 +41,22 @@ void add_percent(struct str *out, double share)
     if (isfinite(share)) str_puts(out, " %");
 }
 
+bool measured(const struct report_metric *m)
+{
+    return isfinite(m->before) || isfinite(m->after);
+}
+
+void add_value(struct str *out, enum metric_unit unit, double value)
+{
+    switch (unit) {
+    case METRIC_UNIT_FIGURE: add_figure(out, value); break;
+    case METRIC_UNIT_SHARE: add_percent(out, value); break;
+    case METRIC_UNIT_POINTS:
+    case METRIC_UNIT_RATIO: add_fixed(out, value, 2); break;
+    case METRIC_UNIT_LENGTH: add_fixed(out, value, 1); break;
+    }
+}
+
 void add_count(struct str *out, uint64_t count)
 {
     char digits[32];

@@ -9,11 +9,11 @@
 #define CORE_REPORT_REPORT_H
 
 #include "base/text.h"
+#include "eval/metric.h"
 
-struct report_metrics {
-    double loss; /* mean over the predicted answer tokens */
-    double perplexity;
-    double exact_match; /* 0 to 1 */
+struct report_metric {
+    const struct eval_metric *metric;
+    double before, after;
 };
 
 struct report_sample {
@@ -30,7 +30,7 @@ struct report_step {
 
 struct report_eval { /* on the valid rows, while training */
     uint64_t step;
-    double loss, exact_match;
+    double loss;
 };
 
 struct report_memory { /* bytes of one class; used -1: not measured */
@@ -45,9 +45,10 @@ struct report_field {
 /* Texts are UTF-8 and may be NULL; counts may be 0. */
 struct report {
     const char *model, *method, *optimizer, *device, *data;
-    const char *split; /* "test" or "valid" */
-    size_t rows;       /* of the split, that were measured */
-    struct report_metrics before, after;
+    const char *split;                   /* "test" or "valid" */
+    size_t rows;                         /* of the split, that were measured */
+    const struct report_metric *metrics; /* those that were chosen */
+    size_t metric_count;
     const struct report_sample *samples;
     size_t sample_count;
     const struct report_step *steps;
@@ -70,5 +71,7 @@ void report_json(const struct report *r, struct str *out);
 void report_html(const struct report *r, struct str *out);
 /* The before/after table for a terminal. */
 void report_text(const struct report *r, struct str *out);
+/* The same of one model, without a before. */
+void report_scores(const struct metric_scores *scores, struct str *out);
 
 #endif

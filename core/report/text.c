@@ -4,7 +4,9 @@
  */
 #include "report/parts.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 enum { NAME_WIDTH = 14, VALUE_WIDTH = 12 };
 
@@ -26,44 +28,63 @@ static void add_right(struct str *out, struct str *cell)
     str_clear(cell);
 }
 
-static void add_line(struct str *out, const char *name, double before, double after,
-                     void (*add_value)(struct str *, double))
+static void widen(int *width, const struct eval_metric *metric)
+{
+    int length = (int)strlen(metric->label) + 2;
+    if (length > *width) *width = length;
+}
+
+static void add_line(struct str *out, int width, const struct report_metric *m)
 {
     struct str cell = {0};
-    str_printf(out, "%-*s", NAME_WIDTH, name);
-    add_value(&cell, before);
+    str_printf(out, "%-*s", width, m->metric->label);
+    add_value(&cell, m->metric->unit, m->before);
     add_right(out, &cell);
-    add_value(&cell, after);
+    add_value(&cell, m->metric->unit, m->after);
     add_right(out, &cell);
     str_free(&cell);
 }
 
-static bool measured(double before, double after)
+static void add_counts(struct str *out, const struct report_metric *m, size_t rows)
 {
-    return isfinite(before) || isfinite(after);
+    str_puts(out, "   (");
+    add_count(out, share_count(m->before, rows));
+    str_puts(out, " \xE2\x86\x92 ");
+    add_count(out, share_count(m->after, rows));
+    str_puts(out, " of ");
+    add_count(out, rows);
+    str_putc(out, ')');
 }
 
 void report_text(const struct report *r, struct str *out)
 {
-    const struct report_metrics *b = &r->before, *a = &r->after;
-    str_printf(out, "%-*s%*s%*s   (%s, ", NAME_WIDTH, "", VALUE_WIDTH, "before", VALUE_WIDTH,
-               "after", r->split == NULL ? "valid" : r->split);
+    int width = NAME_WIDTH;
+    for (size_t i = 0; i < r->metric_count; i++) widen(&width, r->metrics[i].metric);
+    str_printf(out, "%-*s%*s%*s   (%s, ", width, "", VALUE_WIDTH, "before", VALUE_WIDTH, "after",
+               r->split == NULL ? "valid" : r->split);
     add_count(out, r->rows);
     str_puts(out, r->rows == 1 ? " row)\n" : " rows)\n");
-    add_line(out, "loss", b->loss, a->loss, add_figure);
-    str_putc(out, '\n');
-    if (measured(b->perplexity, a->perplexity)) {
-        add_line(out, "perplexity", b->perplexity, a->perplexity, add_figure);
+    for (size_t i = 0; i < r->metric_count; i++) {
+        const struct report_metric *m = &r->metrics[i];
+        if (m->metric->needs_answers && !measured(m)) continue;
+        add_line(out, width, m);
+        if (m->metric->counts_rows && measured(m)) add_counts(out, m, r->rows);
         str_putc(out, '\n');
     }
-    if (measured(b->exact_match, a->exact_match)) {
-        add_line(out, "exact match", b->exact_match, a->exact_match, add_percent);
-        str_puts(out, "   (");
-        add_count(out, share_count(b->exact_match, r->rows));
-        str_puts(out, " \xE2\x86\x92 ");
-        add_count(out, share_count(a->exact_match, r->rows));
-        str_puts(out, " of ");
-        add_count(out, r->rows);
-        str_puts(out, ")\n");
+}
+
+void report_scores(const struct metric_scores *scores, struct str *out)
+{
+    int width = (int)sizeof "rows";
+    for (size_t i = 0; i < scores->column_count; i++) widen(&width, scores->columns[i].metric);
+    str_printf(out, "%-*s%zu\n", width, "rows", scores->count);
+    for (size_t i = 0; i < scores->column_count; i++) {
+        const struct metric_column *c = &scores->columns[i];
+        str_printf(out, "%-*s", width, c->metric->label);
+        add_value(out, c->metric->unit, c->value);
+        if (c->metric->counts_rows && isfinite(c->value))
+            str_printf(out, " (%" PRIu64 " of %zu)", share_count(c->value, scores->count),
+                       scores->count);
+        str_putc(out, '\n');
     }
 }

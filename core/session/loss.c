@@ -156,3 +156,9 @@ enum graft_status loss_program_run(struct session *s, struct loss_program *p,
     if (status == GRAFT_OK) status = program_read(p->program, p->loss, loss, sizeof *loss, e);
     return status;
 }
+
+enum graft_status loss_program_read_nll(struct loss_program *p, const struct micro_batch *batch,
+                                        float *nll, struct error *e)
+{
+    return program_read(p->program, p->nll, nll, batch->trained_count * sizeof *nll, e);
+}

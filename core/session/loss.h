@@ -51,5 +51,9 @@ GRAFT_MUST_USE enum graft_status loss_program_blame(struct session *session, str
                                                     const struct micro_batch *batch, double scale,
                                                     uint32_t step, struct str *out,
                                                     struct error *e);
+/* After a run: the nll of each trained token of its batch, [batch->trained_count]. */
+GRAFT_MUST_USE enum graft_status loss_program_read_nll(struct loss_program *p,
+                                                       const struct micro_batch *batch, float *nll,
+                                                       struct error *e);
 
 #endif

@@ -151,26 +151,38 @@ static enum graft_status write_passport(const struct trainer *t, const struct pa
 
 /* The report */
 
-static struct report_metrics metrics(const struct measure *m)
+static double value_of(const struct eval_measure *m, enum metric kind)
 {
-    return (struct report_metrics){
-        .loss = m->loss, .perplexity = exp(m->loss), .exact_match = m->exact_match};
+    const struct metric_column *column = metric_scores_find(&m->scores, kind);
+    return column != NULL ? column->value : (double)NAN;
+}
+
+/* The chosen ones, in the order of the table. */
+static size_t fill_metrics(const struct trainer *t, struct report_metric metrics[METRIC_KINDS])
+{
+    size_t n = 0;
+    for (enum metric kind = 0; kind < METRIC_KINDS; kind++)
+        if ((t->settings->eval.metrics >> kind & 1) != 0)
+            metrics[n++] = (struct report_metric){.metric = &eval_metrics[kind],
+                                                  .before = value_of(&t->before, kind),
+                                                  .after = value_of(&t->after, kind)};
+    return n;
 }
 
 static size_t fill_samples(const struct trainer *t, struct report_sample samples[SAMPLES_KEPT])
 {
-    size_t n = t->after.answers.count;
+    size_t n = t->generator != NULL ? t->after.count : 0;
     if (n > SAMPLES_KEPT) n = SAMPLES_KEPT;
     for (size_t i = 0; i < n; i++) {
         const struct data_row *row = &t->final.rows.rows[t->final.tokens.rows[i].source];
         const char *prompt = "";
         for (size_t m = 0; m + 1 < row->message_count; m++)
             if (strcmp(row->messages[m].role, "user") == 0) prompt = row->messages[m].content;
-        samples[i] = (struct report_sample){
-            .prompt = prompt,
-            .expected = t->final.expected[i],
-            .before = i < t->before.answers.count ? t->before.answers.texts[i] : NULL,
-            .after = t->after.answers.texts[i]};
+        samples[i] =
+            (struct report_sample){.prompt = prompt,
+                                   .expected = t->final.expected[i],
+                                   .before = i < t->before.count ? t->before.rows[i].answer : NULL,
+                                   .after = t->after.rows[i].answer};
     }
     return n;
 }
@@ -198,6 +210,7 @@ static enum graft_status write_reports(struct trainer *t, const struct passport 
                                        struct train_outcome *outcome, struct error *e)
 {
     struct report_sample samples[SAMPLES_KEPT];
+    struct report_metric metrics[METRIC_KINDS];
     struct train_plan plan;
     struct str method = {0}, html = {0}, json = {0};
     trainer_memory(t, &plan);
@@ -211,8 +224,8 @@ static enum graft_status write_reports(struct trainer *t, const struct passport 
         .data = base_name(t->settings->data.train.items[0]),
         .split = t->final_name,
         .rows = t->final.count,
-        .before = metrics(&t->before),
-        .after = metrics(&t->after),
+        .metrics = metrics,
+        .metric_count = fill_metrics(t, metrics),
         .samples = samples,
         .sample_count = fill_samples(t, samples),
         .steps = t->steps,

@@ -192,8 +192,7 @@ static enum graft_status evaluate(struct trainer *t, struct error *e)
     if (status != GRAFT_OK) return status;
     if (!array_reserve(&t->evals, &t->eval_capacity, t->eval_count + 1, sizeof *t->evals))
         return error_memory(e, "an evaluation", sizeof *t->evals);
-    t->evals[t->eval_count++] =
-        (struct report_eval){.step = (uint64_t)t->step, .loss = loss, .exact_match = (double)NAN};
+    t->evals[t->eval_count++] = (struct report_eval){.step = (uint64_t)t->step, .loss = loss};
     log_info("step %lld: valid loss %.4f", (long long)t->step, loss);
     if (!t->settings->early_stopping.enabled) return GRAFT_OK;
     if (loss < t->best_loss - t->settings->early_stopping.min_delta) {

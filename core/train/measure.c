@@ -37,20 +37,24 @@ static bool watch(void *context, size_t done, size_t total)
 enum graft_status trainer_valid_loss(struct trainer *t, double *loss, struct error *e)
 {
     struct watch w = {.t = t, .phase = TRAIN_VALID};
-    return eval_loss(t->session, &t->eval_program, &t->batch, &t->valid, watch, &w, loss, e);
+    struct eval_measure m = {0};
+    enum graft_status status =
+        eval_loss(t->session, &t->eval_program, &t->batch, &t->valid, watch, &w, &m, e);
+    if (status == GRAFT_OK) *loss = m.loss;
+    eval_measure_free(&m);
+    return status;
 }
 
-enum graft_status trainer_measure(struct trainer *t, enum train_phase phase, struct measure *m,
+enum graft_status trainer_measure(struct trainer *t, enum train_phase phase, struct eval_measure *m,
                                   struct error *e)
 {
     struct watch w = {.t = t, .phase = phase};
     if (!t->has_final) return GRAFT_OK;
     enum graft_status status =
-        eval_loss(t->session, &t->eval_program, &t->batch, &t->final, watch, &w, &m->loss, e);
-    if (status != GRAFT_OK || t->generator == NULL) return status;
-    eval_answers_free(&m->answers);
-    status = eval_answer(t->session, t->generator, &t->final,
-                         (size_t)t->settings->eval.max_new_tokens, watch, &w, &m->answers, e);
-    if (status == GRAFT_OK) m->exact_match = eval_exact_match(&t->final, &m->answers);
+        eval_loss(t->session, &t->eval_program, &t->batch, &t->final, watch, &w, m, e);
+    if (status == GRAFT_OK && t->generator != NULL)
+        status = eval_answer(t->session, t->generator, &t->final,
+                             (size_t)t->settings->eval.max_new_tokens, watch, &w, m, e);
+    if (status == GRAFT_OK) status = eval_score(&t->final, m, e);
     return status;
 }

@@ -57,6 +57,7 @@ static enum graft_status read_data(struct trainer *t, struct error *e)
         const char *path = s->data.test != NULL ? s->data.test : s->data.valid;
         t->final_name = s->data.test != NULL ? "test" : "valid";
         status = eval_set_load(t->session, path, &options, limit, &t->final, e);
+        if (status == GRAFT_OK) status = eval_set_choose(&t->final, s->eval.metrics, &t->rows, e);
         t->has_final = status == GRAFT_OK;
     }
     if (status == GRAFT_OK)
@@ -153,9 +154,8 @@ static enum graft_status plan_training(struct trainer *t, struct error *e)
 
 static enum graft_status plan_answers(struct trainer *t, struct error *e)
 {
-    bool wanted = (t->settings->eval.metrics >> METRIC_EXACT_MATCH & 1) != 0;
     size_t new_tokens = (size_t)t->settings->eval.max_new_tokens;
-    if (!wanted || !t->has_final || t->final.prompts == NULL) return GRAFT_OK;
+    if (!t->has_final || !eval_set_has_answers(&t->final)) return GRAFT_OK;
     struct generator_size size = {.slots =
                                       t->final.count < EVAL_SLOTS ? t->final.count : EVAL_SLOTS,
                                   .length = t->final.longest_prompt + new_tokens,
@@ -182,8 +182,6 @@ enum graft_status trainer_prepare(struct trainer *t, struct error *e)
 {
     t->steps_file = -1;
     t->best_loss = (double)INFINITY;
-    t->before.exact_match = t->after.exact_match = (double)NAN;
-    t->before.loss = t->after.loss = (double)NAN;
     enum graft_status status = open_session(t, e);
     if (status == GRAFT_OK) status = read_data(t, e);
     if (status == GRAFT_OK) status = make_order(t, e);
@@ -223,8 +221,8 @@ void trainer_fini(struct trainer *t)
     loss_program_destroy(&t->train_program);
     batch_slot_destroy(&t->slot);
     micro_batch_destroy(&t->batch);
-    eval_answers_free(&t->before.answers);
-    eval_answers_free(&t->after.answers);
+    eval_measure_free(&t->before);
+    eval_measure_free(&t->after);
     eval_set_free(&t->valid);
     eval_set_free(&t->final);
     data_order_destroy(&t->order);

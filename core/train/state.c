@@ -34,13 +34,18 @@ static json_t *evals_json(const struct trainer *t)
     return list;
 }
 
-static json_t *measure_json(const struct measure *m)
+/* What was found of each row: the metrics follow from it, those that --resume chooses anew too. */
+static json_t *rows_json(const struct eval_measure *m)
 {
-    json_t *answers = json_array();
-    for (size_t i = 0; i < m->answers.count; i++)
-        json_array_append_new(answers, json_string(m->answers.texts[i]));
-    return json_pack("{s:o, s:o, s:o}", "loss", real(m->loss), "exact_match", real(m->exact_match),
-                     "answers", answers);
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->count; i++) {
+        const struct metric_row *row = &m->rows[i];
+        json_t *answer = row->answer != NULL ? json_string(row->answer) : json_null();
+        json_array_append_new(list, json_pack("{s:f, s:I, s:o, s:b}", "nll", row->nll, "predicted",
+                                              (json_int_t)row->predicted, "answer", answer, "ended",
+                                              row->ended));
+    }
+    return list;
 }
 
 /* What is trained on: every row's tokens and labels, whatever the files look like. */
@@ -67,7 +72,7 @@ json_t *trainer_state(const struct trainer *t)
                      t->loss_scale.value, "steps_at_scale", (json_int_t)t->loss_scale.steps,
                      "best_loss", real(t->best_loss), "best_step", (json_int_t)t->best_step,
                      "bad_evals", (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
-                     measure_json(&t->before), "recipe", t->recipe, "rows", rows);
+                     rows_json(&t->before), "recipe", t->recipe, "rows", rows);
 }
 
 static enum graft_status restore_evals(struct trainer *t, const json_t *list, struct error *e)
@@ -78,28 +83,33 @@ static enum graft_status restore_evals(struct trainer *t, const json_t *list, st
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
         t->evals[i] = (struct report_eval){.step = (uint64_t)integer(item, "step"),
-                                           .loss = number(item, "loss"),
-                                           .exact_match = (double)NAN};
+                                           .loss = number(item, "loss")};
     }
     t->eval_count = count;
     return GRAFT_OK;
 }
 
-static enum graft_status restore_measure(struct measure *m, const json_t *object, struct error *e)
+/* eval.rows may have changed since: the rows that both have count. */
+static enum graft_status restore_rows(const struct trainer *t, const json_t *list,
+                                      struct eval_measure *m, struct error *e)
 {
-    const json_t *answers = json_object_get(object, "answers");
-    size_t count = json_array_size(answers);
-    m->loss = number(object, "loss");
-    m->exact_match = number(object, "exact_match");
-    m->answers.texts = mem_zalloc(count, sizeof *m->answers.texts);
-    if (m->answers.texts == NULL) return error_memory(e, "answers", count);
-    for (; m->answers.count < count; m->answers.count++) {
-        const char *text = json_string_value(json_array_get(answers, m->answers.count));
-        char *copy = mem_strdup(text != NULL ? text : "");
-        if (copy == NULL) return error_memory(e, "answers", count);
-        m->answers.texts[m->answers.count] = copy;
+    size_t count = json_array_size(list);
+    if (count > t->final.count) count = t->final.count;
+    if (count == 0) return GRAFT_OK;
+    m->rows = mem_zalloc(count, sizeof *m->rows);
+    if (m->rows == NULL) return error_memory(e, "answers", count * sizeof *m->rows);
+    for (; m->count < count; m->count++) {
+        const json_t *item = json_array_get(list, m->count);
+        const char *answer = json_string_value(json_object_get(item, "answer"));
+        struct metric_row *row = &m->rows[m->count];
+        row->nll = number(item, "nll");
+        row->predicted = (uint64_t)integer(item, "predicted");
+        row->ended = json_is_true(json_object_get(item, "ended"));
+        row->expected = t->final.expected != NULL ? t->final.expected[m->count] : NULL;
+        if (answer != NULL && (row->answer = mem_strdup(answer)) == NULL)
+            return error_memory(e, "answers", count);
     }
-    return GRAFT_OK;
+    return eval_score(&t->final, m, e);
 }
 
 static enum graft_status same_rows(const struct trainer *t, const json_t *state, struct error *e)
@@ -135,7 +145,7 @@ enum graft_status trainer_restore(struct trainer *t, const json_t *state, struct
         t->settings->early_stopping.enabled && t->bad_evals >= t->settings->early_stopping.patience;
     status = restore_evals(t, json_object_get(state, "evals"), e);
     if (status == GRAFT_OK)
-        status = restore_measure(&t->before, json_object_get(state, "before"), e);
+        status = restore_rows(t, json_object_get(state, "before"), &t->before, e);
     return status;
 }
 

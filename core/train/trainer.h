@@ -14,11 +14,6 @@
 
 enum { SAMPLES_KEPT = 12 };
 
-struct measure { /* of the final split, before or after */
-    double loss, exact_match;
-    struct eval_answers answers;
-};
-
 struct trainer {
     const struct train_request *request;
     struct settings *settings;
@@ -55,7 +50,7 @@ struct trainer {
     int64_t best_step, bad_evals;
     bool stopped_early;
     struct parameter_copy best;
-    struct measure before, after;
+    struct eval_measure before, after; /* of the final split */
     struct report_step *steps;
     size_t step_count, step_capacity;
     struct report_eval *evals;
@@ -88,7 +83,7 @@ GRAFT_MUST_USE enum graft_status trainer_steps(struct trainer *t, struct error *
 GRAFT_MUST_USE enum graft_status trainer_checkpoint(struct trainer *t, struct error *e);
 /* measure.c */
 GRAFT_MUST_USE enum graft_status trainer_measure(struct trainer *t, enum train_phase phase,
-                                                 struct measure *m, struct error *e);
+                                                 struct eval_measure *m, struct error *e);
 GRAFT_MUST_USE enum graft_status trainer_valid_loss(struct trainer *t, double *loss,
                                                     struct error *e);
 /* finish.c: adapter files, report, passport. */

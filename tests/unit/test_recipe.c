@@ -179,7 +179,8 @@ static void test_defaults(void **state)
     assert_int_equal(s->train.schedule.num_stable_steps, SETTINGS_AUTO);
     assert_true(s->train.schedule.lr_end == 1e-7);
     assert_false(s->early_stopping.enabled);
-    assert_int_equal(s->eval.metrics, 1 << METRIC_LOSS | 1 << METRIC_EXACT_MATCH);
+    assert_int_equal(s->eval.metrics,
+                     1 << METRIC_LOSS | 1 << METRIC_PERPLEXITY | 1 << METRIC_EXACT_MATCH);
     assert_int_equal(s->train.seed, 42);
     assert_null(s->output);
     settings_free(s);

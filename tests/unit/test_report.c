@@ -23,13 +23,20 @@ static const struct report_step steps[] = {
     {3, 1.5, 290, 2600, 5e-4, 1.0, 0.5},
 };
 
-static const struct report_eval evals[] = {{0, 2.75, 0.0}, {3, 1.25, 0.5}};
+static const struct report_eval evals[] = {{0, 2.75}, {3, 1.25}};
+
+enum { LOSS, PERPLEXITY, EXACT, SHOWN };
+static struct report_metric shown[SHOWN]; /* example() fills them */
 
 static const struct report_memory memory[] = {{"base", 1000, 900}, {"work <space>", 24, -1}};
 
 static struct report example(void)
 {
     static const struct report_field passport[] = {{"seed", "42"}, {"device", "cpu <x>"}};
+    shown[LOSS] = (struct report_metric){&eval_metrics[METRIC_LOSS], 3.25, 0.5};
+    shown[PERPLEXITY] = (struct report_metric){&eval_metrics[METRIC_PERPLEXITY], 25.790339917193062,
+                                               1.6487212707001282};
+    shown[EXACT] = (struct report_metric){&eval_metrics[METRIC_EXACT_MATCH], 0.0, 0.77};
     return (struct report){
         .model = "models/tiny<1>.gguf",
         .method = "lora",
@@ -37,8 +44,8 @@ static struct report example(void)
         .device = "cpu",
         .split = "test",
         .rows = 200,
-        .before = {3.25, 25.790339917193062, 0.0},
-        .after = {0.5, 1.6487212707001282, 0.77},
+        .metrics = shown,
+        .metric_count = SHOWN,
         .samples = samples,
         .sample_count = 2,
         .steps = steps,
@@ -115,7 +122,8 @@ static void test_json_holds_the_numbers(void **state)
 static void test_json_not_finite_is_null(void **state)
 {
     struct report r = example();
-    r.before = (struct report_metrics){NAN, INFINITY, NAN};
+    shown[LOSS].before = shown[EXACT].before = NAN;
+    shown[PERPLEXITY].before = INFINITY;
     r.tokens_per_second = NAN;
     json_t *value = parsed(&r);
     (void)state;
@@ -172,8 +180,8 @@ static void test_html_shows_before_and_after(void **state)
     (void)state;
     assert_non_null(strstr(out.data, ">77.0 %<"));
     assert_non_null(strstr(out.data, "154 of 200"));
-    assert_non_null(strstr(out.data, ">3.250<"));
-    assert_non_null(strstr(out.data, "now better\">0.500<"));
+    assert_non_null(strstr(out.data, ">3.2500<"));
+    assert_non_null(strstr(out.data, "now better\">0.5000<"));
     assert_non_null(strstr(out.data, "Hello <mark>me</mark> there."));
     assert_non_null(strstr(out.data, "460,800 parameters (0.34 % of 134,976,000)"));
     /* only the first sample's answer after training is the expected one */
@@ -187,7 +195,7 @@ static void test_html_shows_before_and_after(void **state)
 
 static void test_html_of_nothing(void **state)
 {
-    struct report r = {.before = {NAN, NAN, NAN}, .after = {NAN, NAN, NAN}, .seconds = NAN};
+    struct report r = {.seconds = NAN};
     struct str out = page(&r);
     (void)state;
     r.memory_used = -1;
@@ -204,12 +212,14 @@ static void test_html_of_nothing(void **state)
 static void test_worse_is_said(void **state)
 {
     struct report r = example();
-    struct report_metrics swap = r.before;
-    r.before = r.after;
-    r.after = swap;
+    for (size_t i = 0; i < SHOWN; i++) {
+        double before = shown[i].before;
+        shown[i].before = shown[i].after;
+        shown[i].after = before;
+    }
     struct str out = page(&r);
     (void)state;
-    assert_non_null(strstr(out.data, "now worse\">3.250<"));
+    assert_non_null(strstr(out.data, "now worse\">3.2500<"));
     assert_non_null(strstr(out.data, "550 % higher than before"));
     assert_null(strstr(out.data, "now better"));
     str_free(&out);
@@ -227,8 +237,7 @@ static void test_text_table(void **state)
                                   "exact match          0.0 %      77.0 %   (0 \xE2\x86\x92 154 of "
                                   "200)\n");
     str_free(&out);
-    r.before.loss = NAN;
-    r.after.exact_match = r.before.exact_match = NAN;
+    shown[LOSS].before = shown[EXACT].before = shown[EXACT].after = NAN;
     report_text(&r, &out);
     assert_non_null(strstr(out.data, "loss                     \xE2\x80\x93      0.5000\n"));
     assert_null(strstr(out.data, "exact"));
