@@ -31,6 +31,20 @@ const char *const settings_metric_names[METRIC_KINDS + 1] = {
     [METRIC_LOSS] = "loss",
     [METRIC_PERPLEXITY] = "perplexity",
     [METRIC_EXACT_MATCH] = "exact_match",
+    [METRIC_EXACT_MATCH_NORMALIZED] = "exact_match_normalized",
+    [METRIC_TOKEN_F1] = "token_f1",
+    [METRIC_ROUGE_L] = "rouge_l",
+    [METRIC_BLEU] = "bleu",
+    [METRIC_CHRF] = "chrf",
+    [METRIC_NUMBER_MATCH] = "number_match",
+    [METRIC_ACCURACY] = "accuracy",
+    [METRIC_MACRO_F1] = "macro_f1",
+    [METRIC_JSON_VALID] = "json_valid",
+    [METRIC_ANSWER_LENGTH] = "answer_length",
+    [METRIC_LENGTH_RATIO] = "length_ratio",
+    [METRIC_SAME_SCRIPT] = "same_script",
+    [METRIC_CUT_OFF] = "cut_off",
+    [METRIC_STYLE] = "style",
 };
 static const char *const bias_choices[] = {"none", "all", "lora_only", NULL};
 

@@ -35,7 +35,26 @@ enum schedule {
 enum schedule_curve { CURVE_LINEAR, CURVE_COSINE, CURVE_ONE_MINUS_SQRT };
 enum auto_bool { AUTO_AUTO, AUTO_TRUE, AUTO_FALSE };
 /* What eval.metrics chooses from; sets are bits, 1 << metric. core/eval has the table. */
-enum metric { METRIC_LOSS, METRIC_PERPLEXITY, METRIC_EXACT_MATCH, METRIC_KINDS };
+enum metric {
+    METRIC_LOSS,
+    METRIC_PERPLEXITY,
+    METRIC_EXACT_MATCH,
+    METRIC_EXACT_MATCH_NORMALIZED,
+    METRIC_TOKEN_F1,
+    METRIC_ROUGE_L,
+    METRIC_BLEU,
+    METRIC_CHRF,
+    METRIC_NUMBER_MATCH,
+    METRIC_ACCURACY,
+    METRIC_MACRO_F1,
+    METRIC_JSON_VALID,
+    METRIC_ANSWER_LENGTH,
+    METRIC_LENGTH_RATIO,
+    METRIC_SAME_SCRIPT,
+    METRIC_CUT_OFF,
+    METRIC_STYLE,
+    METRIC_KINDS
+};
 extern const char *const settings_metric_names[METRIC_KINDS + 1]; /* ends with NULL */
 
 /* Texts; count 0: not given. */

@@ -329,9 +329,12 @@ static void test_key_mistakes(void **state)
             "r.yaml:5:29: train.micro_batch_tokens: found \"automatic\", expected auto or an "
             "integer from 128");
     refused(HEAD "eval: {metrics: [loss, loss]}\n", "r.yaml:5:24: eval.metrics: loss stands twice");
-    refused(HEAD "eval: {metrics: [bleu]}\n", "r.yaml:5:18: eval.metrics: found \"bleu\"");
+    refused(
+        HEAD "eval: {metrics: [loss, blue]}\n",
+        "r.yaml:5:24: eval.metrics: found \"blue\"; did you mean \"bleu\"?, expected a list of");
     refused(HEAD "eval: {metrics: []}\n", "r.yaml:5:17: eval.metrics: found a list, expected a "
-                                          "list of loss, perplexity, exact_match");
+                                          "list of loss, perplexity, exact_match, "
+                                          "exact_match_normalized");
     refused(HEAD "output: 3\n",
             "r.yaml:5:9: output: found 3, expected a path (quote it if it is text)");
     refused(HEAD "compare: {seeds: [1]}\n", "r.yaml:5:1: compare: is not in this version of graft");
