@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run leaves: the adapter, the report, the passport. The report comes last: where it stands,
- * the run is finished.
+ * What a run leaves: the adapter, the passport, the measured rows, the report. The report comes
+ * last: where it stands, the run is finished.
  */
 #include "train/trainer.h"
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "eval/rows.h"
 #include "file/atomic.h"
 #include "file/paths.h"
 
@@ -187,6 +188,26 @@ static size_t fill_samples(const struct trainer *t, struct report_sample samples
     return n;
 }
 
+/* rows.jsonl: every row of the split, for metrics that nobody thought of before. */
+static enum graft_status write_rows(const struct trainer *t, struct error *e)
+{
+    struct str text = {0};
+    if (!t->has_final) return GRAFT_OK;
+    for (size_t i = 0; i < t->after.count; i++) {
+        size_t source = t->final.tokens.rows[i].source;
+        const struct eval_row_line line = {.file = base_name(data_row_file(&t->final.rows, source)),
+                                           .line = t->final.rows.rows[source].line,
+                                           .expected = t->after.rows[i].expected,
+                                           .before =
+                                               i < t->before.count ? &t->before.rows[i] : NULL,
+                                           .after = &t->after.rows[i]};
+        eval_row_line(&text, &line);
+    }
+    enum graft_status status = write_text(t, "rows.jsonl", &text, e);
+    str_free(&text);
+    return status;
+}
+
 static int64_t peak_memory(void)
 {
     struct rusage usage;
@@ -267,6 +288,7 @@ enum graft_status trainer_finish(struct trainer *t, struct train_outcome *outcom
         fill_passport(t, &p);
         status = write_passport(t, &p, e);
     }
+    if (status == GRAFT_OK) status = write_rows(t, e);
     if (status == GRAFT_OK) status = write_reports(t, &p, outcome, e);
     mem_free(p.fields);
     arena_free(&p.arena);

@@ -19,7 +19,8 @@ static const char *const run_files[] = {"adapter_config.json", "adapter_model.sa
                                         "adapter.safetensors", "full.safetensors",
                                         "recipe.yaml",         "steps.jsonl",
                                         "report.json",         "report.html",
-                                        "passport.json",       "stack.json"};
+                                        "passport.json",       "stack.json",
+                                        "rows.jsonl"};
 enum { RUN_FILES = sizeof run_files / sizeof run_files[0] };
 
 static const char *const checkpoint_files[] = {"tensors.safetensors", "state.json",

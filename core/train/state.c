@@ -5,6 +5,7 @@
 #include "train/trainer.h"
 
 #include "base/hash.h"
+#include "eval/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,13 +39,7 @@ static json_t *evals_json(const struct trainer *t)
 static json_t *rows_json(const struct eval_measure *m)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < m->count; i++) {
-        const struct metric_row *row = &m->rows[i];
-        json_t *answer = row->answer != NULL ? json_string(row->answer) : json_null();
-        json_array_append_new(list, json_pack("{s:f, s:I, s:o, s:b}", "nll", row->nll, "predicted",
-                                              (json_int_t)row->predicted, "answer", answer, "ended",
-                                              row->ended));
-    }
+    for (size_t i = 0; i < m->count; i++) json_array_append_new(list, metric_row_json(&m->rows[i]));
     return list;
 }
 
@@ -99,15 +94,10 @@ static enum graft_status restore_rows(const struct trainer *t, const json_t *lis
     m->rows = mem_zalloc(count, sizeof *m->rows);
     if (m->rows == NULL) return error_memory(e, "answers", count * sizeof *m->rows);
     for (; m->count < count; m->count++) {
-        const json_t *item = json_array_get(list, m->count);
-        const char *answer = json_string_value(json_object_get(item, "answer"));
         struct metric_row *row = &m->rows[m->count];
-        row->nll = number(item, "nll");
-        row->predicted = (uint64_t)integer(item, "predicted");
-        row->ended = json_is_true(json_object_get(item, "ended"));
         row->expected = t->final.expected != NULL ? t->final.expected[m->count] : NULL;
-        if (answer != NULL && (row->answer = mem_strdup(answer)) == NULL)
-            return error_memory(e, "answers", count);
+        enum graft_status status = metric_row_read(json_array_get(list, m->count), row, e);
+        if (status != GRAFT_OK) return status;
     }
     return eval_score(&t->final, m, e);
 }

@@ -9,10 +9,10 @@ write_recipe
 # --- a run and what it leaves ---
 gives 0 "$graft" train recipe.yaml --set output=run
 for file in adapter_config.json adapter_model.safetensors recipe.yaml steps.jsonl report.json \
-    report.html passport.json checkpoints/step-000030/manifest.json; do
+    report.html passport.json rows.jsonl checkpoints/step-000030/manifest.json; do
     is "run/$file is there" test -s "run/$file"
 done
-is "nothing else is there" test "$(ls -A run | wc -l)" = 8
+is "nothing else is there" test "$(ls -A run | wc -l)" = 9
 grep -q '^step 30: valid loss' err || fail "no line of the evaluation of step 30"
 is "30 lines of steps" test "$(wc -l <run/steps.jsonl)" = 30
 first=$(head -n 1 run/steps.jsonl | grep -o '"loss":[^,]*' | cut -d: -f2)
@@ -97,15 +97,33 @@ awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $2) exit 1; if (d > 0) dif
 gives 0 "$graft" train recipe.yaml --set "data={train: $data/alpaca.jsonl, valid: $data/valid.jsonl, test: $data/alpaca.jsonl, \
 max_length: 256, template: alpaca}" --set optimizer.lr=5e-3 --set train.max_steps=40 \
     --set train.batch_size=4 --set eval.max_new_tokens=8 \
+    --set 'eval.metrics=[loss, exact_match, chrf, cut_off, style]' \
     --set 'adapter.target_modules=[q_proj, v_proj, down_proj, lm_head]' --set output=answers
 number_is "$(number answers/report.json exact_match before) == 0"
 number_is "$(number answers/report.json exact_match after) == 1"
 grep -q '"prompt":"What does the dog say?","expected":"woof","before":.*,"after":"woof"' \
     answers/report.json || fail "report.json has no sample of the dog"
 grep -q 'woof' answers/report.html || fail "report.html has no sample of the dog"
+number_is "$(number answers/report.json chrf after) == 100 && \
+$(number answers/report.json cut_off before) == 1 && $(number answers/report.json cut_off after) == 0"
+grep -q 'perplexity' answers/report.json && fail "report.json has a metric that was not chosen"
+grep -q 'ChrF2' answers/report.html || fail "report.html lacks a metric that was chosen"
+is "rows.jsonl has every row" test "$(wc -l <answers/rows.jsonl)" = "$(wc -l <"$data/alpaca.jsonl")"
+grep -q '"expected":"woof","before":{.*"after":{"nll":.*,"answer":"woof","ended":true}}' \
+    answers/rows.jsonl || fail "rows.jsonl lacks the dog"
 gives 0 "$graft" eval answers --json
 number_is "$(number out exact_match) == 1 && $(number out loss) == \
 $(number answers/report.json loss after)"
+# other metrics than the recipe's; the run's own training answers are what style compares with
+gives 0 "$graft" eval answers --metrics accuracy,macro_f1,style --json
+number_is "$(number out accuracy) == 1 && $(number out macro_f1) == 1 && $(number out style) > 0.999"
+grep -q '"loss"' out && fail "eval --metrics shows more than was asked for: $(cat out)"
+gives 0 "$graft" eval answers --metrics exact_match,answer_length
+grep -q '^exact match  *100.0 % (\([0-9]*\) of \1)$' out || fail "the table says: $(cat out)"
+gives 2 "$graft" eval answers --metrics loss,blue
+grep -q -- '--metrics: found "blue"; did you mean "bleu"?' err || fail "no nearest metric: $(cat err)"
+gives 2 "$graft" eval "$model" --data "$data/valid.jsonl" --metrics style
+grep -q 'style: ' err || fail "style of a bare model: $(cat err)"
 gives 0 "$graft" generate answers --prompt 'What does the cow say?'
 is "it says moo and stops" test "$(cat out)" = moo
 gives 0 "$graft" generate answers --prompt 'What does the cow say?' --json

@@ -6,7 +6,7 @@
 #include "unit/test.h"
 
 #include "base/memory.h"
-#include "eval/metric.h"
+#include "eval/rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +17,13 @@ static const int32_t ALL = (1 << METRIC_KINDS) - 1;
 static const char *const expected[] = {"Yes, 3 of them.", "no", "", "\xE4\xBD\xA0\xE5\xA5\xBD"};
 static char *const answers[] = {"yes 3", "no", "{\"a\": 1}", "\xE4\xBD\xA0 \xFF\xE4"};
 enum { ROWS = 4 };
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fputs(text, file) >= 0 && fclose(file) == 0, 1);
+}
 
 static void fill_rows(struct metric_row rows[ROWS])
 {
@@ -156,6 +163,44 @@ static void test_memory_refused(void **state)
     assert_true(n > 100);
 }
 
+/* Facts go to the file and come back bit by bit, so that metrics of both are the same. */
+static void test_rows_come_back(void **state)
+{
+    const char *path = GRAFT_BUILD_DIR "/test_eval_rows.jsonl";
+    struct metric_row after[ROWS];
+    struct eval_rows rows = {0};
+    struct error e = {0};
+    struct str text = {0};
+    (void)state;
+    fill_rows(after);
+    after[1].nll = 0.1 + 0.2;
+    after[1].ended = true;
+    for (size_t i = 0; i < 2; i++)
+        eval_row_line(&text, &(struct eval_row_line){.file = "a.jsonl",
+                                                     .line = (uint32_t)i + 1,
+                                                     .expected = expected[i],
+                                                     .after = &after[i]});
+    write_file(path, text.data);
+    assert_ok(eval_rows_load(path, &rows, &e), &e);
+    assert_int_equal(rows.count, 2);
+    assert_false(rows.has_before);
+    assert_true(rows.after[1].nll == after[1].nll && rows.after[1].predicted == 2);
+    assert_true(rows.after[1].ended && !rows.after[0].ended);
+    assert_string_equal(rows.after[0].answer, answers[0]);
+    assert_string_equal(rows.expected[0], expected[0]);
+    assert_ptr_equal(rows.after[0].expected, rows.expected[0]);
+    eval_rows_free(&rows);
+    str_puts(&text, "{\"after\":{}}\n");
+    write_file(path, text.data);
+    assert_int_equal(eval_rows_load(path, &rows, &e), GRAFT_E_INVALID);
+    assert_non_null(strstr(e.text, "test_eval_rows.jsonl: 3: no measured row"));
+    write_file(path, "{\n");
+    assert_int_equal(eval_rows_load(path, &rows, &e), GRAFT_E_INVALID);
+    assert_int_equal(rows.count, 0);
+    remove(path);
+    str_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_without_answers),
         cmocka_unit_test(test_bytes_that_are_no_text),
         cmocka_unit_test(test_memory_refused),
+        cmocka_unit_test(test_rows_come_back),
     };
     return TEST_MAIN(tests);
 }
