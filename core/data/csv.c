@@ -3,19 +3,11 @@
  * CSV as RFC 4180 has it: commas, double quotes, "" for a quote, line breaks inside quotes, CRLF
  * or LF, the first line names the columns. A line becomes a record like any other.
  */
+#include "data/csv.h"
+
 #include "data/parts.h"
 
 #include <string.h>
-
-struct csv {
-    const char *path;
-    const char *p, *end;
-    uint32_t line;   /* of p */
-    struct str text; /* the fields of one record, each NUL-terminated */
-    size_t *begin;   /* of each field in `text` */
-    size_t count, capacity;
-    uint32_t first_line; /* of the record */
-};
 
 static enum graft_status fault(struct csv *c, uint32_t line, struct error *e, const char *what)
 {
@@ -26,12 +18,12 @@ static enum graft_status quoted_field(struct csv *c, struct error *e)
 {
     uint32_t opened = c->line;
     for (c->p++; c->p < c->end; c->p++) {
-        if (*c->p == '"') {
-            if (c->p + 1 == c->end || c->p[1] != '"') break;
-            c->p++;
-        }
-        c->line += *c->p == '\n';
-        str_putc(&c->text, *c->p);
+        const char *run = c->p;
+        for (; c->p < c->end && *c->p != '"'; c->p++) c->line += *c->p == '\n';
+        bool doubled = c->end - c->p > 1 && c->p[1] == '"';
+        c->p += doubled;
+        str_add(&c->text, run, (size_t)(c->p - run)); /* of two quotes the first */
+        if (!doubled) break;
     }
     if (c->p == c->end) return fault(c, opened, e, "the quote that opens here is not closed");
     c->p++;
@@ -76,8 +68,7 @@ static void skip_blank_lines(struct csv *c)
     }
 }
 
-/* The next record; none (count 0) at the end of the file. */
-static enum graft_status next_record(struct csv *c, struct error *e)
+enum graft_status csv_next(struct csv *c, struct error *e)
 {
     str_clear(&c->text);
     c->count = 0;
@@ -96,10 +87,9 @@ static enum graft_status next_record(struct csv *c, struct error *e)
     return GRAFT_OK;
 }
 
-/* Takes the first record as the names of the columns: a list of JSON strings. */
-static enum graft_status read_names(struct csv *c, json_t *names, struct error *e)
+enum graft_status csv_names(struct csv *c, json_t *names, struct error *e)
 {
-    enum graft_status status = next_record(c, e);
+    enum graft_status status = csv_next(c, e);
     if (status != GRAFT_OK) return status;
     for (size_t i = 0; i < c->count; i++) {
         const char *name = c->text.data + c->begin[i];
@@ -116,6 +106,12 @@ static enum graft_status read_names(struct csv *c, json_t *names, struct error *
                          "%s:%u: the columns seem to be parted by %s; only commas are read",
                          c->path, c->first_line, strchr(only, ';') != NULL ? "`;`" : "tabs");
     return GRAFT_OK;
+}
+
+void csv_free(struct csv *c)
+{
+    str_free(&c->text);
+    mem_free(c->begin);
 }
 
 static enum graft_status make_record(struct csv *c, const json_t *names, json_t *record,
@@ -137,7 +133,7 @@ static enum graft_status read_records(struct reader *r, struct csv *c, const jso
                                       json_t *record, struct error *e)
 {
     for (;;) {
-        enum graft_status status = next_record(c, e);
+        enum graft_status status = csv_next(c, e);
         if (status != GRAFT_OK || c->count == 0) return status;
         status = make_record(c, names, record, e);
         if (status != GRAFT_OK) return status;
@@ -155,11 +151,10 @@ enum graft_status csv_read(struct reader *r, struct error *e)
     json_t *names = json_array(), *record = json_object();
     enum graft_status status = GRAFT_OK;
     if (names == NULL || record == NULL) status = error_memory(e, r->path, sizeof(void *));
-    if (status == GRAFT_OK) status = read_names(&c, names, e);
+    if (status == GRAFT_OK) status = csv_names(&c, names, e);
     if (status == GRAFT_OK) status = read_records(r, &c, names, record, e);
     json_decref(names);
     json_decref(record);
-    str_free(&c.text);
-    mem_free(c.begin);
+    csv_free(&c);
     return status;
 }

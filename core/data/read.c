@@ -250,6 +250,43 @@ enum graft_status data_read(const char *path, struct data_rows *out, struct erro
     return status;
 }
 
+struct data_feed {
+    struct reader reader;
+};
+
+enum graft_status data_feed_begin(const char *path, struct data_rows *out, struct data_feed **feed,
+                                  struct error *e)
+{
+    struct data_feed *f = mem_zalloc(1, sizeof *f);
+    if (f == NULL) return error_memory(e, path, sizeof *f);
+    f->reader = (struct reader){.rows = out, .path = path};
+    enum graft_status status = begin_file(&f->reader, e);
+    if (status != GRAFT_OK) {
+        mem_free(f);
+        return status;
+    }
+    out->formats[out->file_count++] = DATA_NONE;
+    *feed = f;
+    return GRAFT_OK;
+}
+
+enum graft_status data_feed_add(struct data_feed *f, const json_t *record, uint32_t line,
+                                struct error *e)
+{
+    struct reader *r = &f->reader;
+    enum graft_status status = record_read(r, record, line, e);
+    r->rows->formats[r->file] = r->format;
+    return status;
+}
+
+size_t data_feed_end(struct data_feed *f)
+{
+    size_t skipped = f->reader.skipped_turns;
+    mem_free(f->reader.messages);
+    mem_free(f);
+    return skipped;
+}
+
 void data_rows_free(struct data_rows *rows)
 {
     arena_free(&rows->arena);

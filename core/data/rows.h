@@ -7,7 +7,7 @@
 #ifndef CORE_DATA_ROWS_H
 #define CORE_DATA_ROWS_H
 
-#include "base/error.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "text/chat.h"
 
@@ -46,6 +46,16 @@ struct data_rows {
 GRAFT_MUST_USE enum graft_status data_read(const char *path, struct data_rows *out,
                                            struct error *e);
 void data_rows_free(struct data_rows *rows);
+
+/* The same, record by record, for who reads the file and goes on after a bad one. */
+struct data_feed;
+GRAFT_MUST_USE enum graft_status data_feed_begin(const char *path, struct data_rows *out,
+                                                 struct data_feed **feed, struct error *e);
+/* A record that is no row is GRAFT_E_INVALID: the text says why, without a place. */
+GRAFT_MUST_USE enum graft_status data_feed_add(struct data_feed *feed, const json_t *record,
+                                               uint32_t line, struct error *e);
+/* Frees it; returns how many answers stood before their row's first question and were left out. */
+size_t data_feed_end(struct data_feed *feed);
 
 /* The path of the row's file, as it was given. */
 const char *data_row_file(const struct data_rows *rows, size_t row);

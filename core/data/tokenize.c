@@ -228,10 +228,8 @@ static enum graft_status add_rows(struct builder *b, struct error *e)
     return status;
 }
 
-static enum graft_status check_options(const struct data_rows *rows,
-                                       const struct data_tokenize_options *o, struct error *e)
+enum graft_status data_check_options(const struct data_tokenize_options *o, struct error *e)
 {
-    if (rows->count == 0) return error_set(e, GRAFT_E_INVALID, "no rows of data");
     if (o->max_length == 0) return error_set(e, GRAFT_E_INVALID, "data.max_length: 0; at least 1");
     if (o->context != 0 && o->max_length > o->context)
         return error_set(e, GRAFT_E_INVALID,
@@ -286,7 +284,8 @@ enum graft_status data_tokenize(const struct data_rows *rows,
                                 struct data_tokens *out, struct error *e)
 {
     struct builder b = {.rows = rows, .options = options};
-    enum graft_status status = check_options(rows, options, e);
+    if (rows->count == 0) return error_set(e, GRAFT_E_INVALID, "no rows of data");
+    enum graft_status status = data_check_options(options, e);
     if (status == GRAFT_OK) status = add_rows(&b, e);
     if (status == GRAFT_OK) status = check_ledger(&b, e);
     if (status != GRAFT_OK) {

@@ -49,6 +49,10 @@ struct data_tokens {
     int32_t *ids, *labels; /* of all rows, which point into them */
 };
 
+/* Does max_length fit the model? The error names the recipe's key. */
+GRAFT_MUST_USE enum graft_status data_check_options(const struct data_tokenize_options *options,
+                                                    struct error *e);
+
 /* The first places left out are logged, and their number. Errors carry a place or the recipe's
  * key. On failure `out` is as it was. */
 GRAFT_MUST_USE enum graft_status data_tokenize(const struct data_rows *rows,
