@@ -117,6 +117,8 @@ int command_generate(const struct cli_args *args);
 int command_chat(const struct cli_args *args);
 int command_merge(const struct cli_args *args);
 int command_data_show(const struct cli_args *args);
+int command_data_check(const struct cli_args *args);
+int command_data_clean(const struct cli_args *args);
 int command_backend_list(const struct cli_args *args);
 int command_backend_test(const struct cli_args *args);
 

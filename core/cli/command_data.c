@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * graft data show: the exact tokens of rows, trained, masked and special told apart.
+ * graft data show and graft data check: a recipe's files, or one file, before anything is trained.
  */
 #include "cli/cli.h"
 #include "cli/recipe.h"
 
+#include "audit/audit.h"
 #include "data/show.h"
 #include "session/session.h"
 
@@ -17,37 +18,67 @@ static bool is_recipe(const char *path)
            (n > 4 && strcmp(path + n - 4, ".yml") == 0);
 }
 
-struct show {
-    struct settings *settings; /* NULL: a file with --model */
-    struct session *session;
-    struct data_rows rows;
-    struct data_tokens tokens;
-    int64_t first, count;
+/* What data is looked at by: the recipe's settings and the model's tokenizer and template. */
+struct view {
+    struct settings *settings; /* NULL: a file */
+    struct session *session;   /* NULL: a file without --model */
+    struct data_tokenize_options options;
 };
 
-static enum graft_status open_session(const struct cli_args *args, struct show *s, struct error *e)
+static void view_close(struct view *v)
+{
+    session_close(v->session);
+    settings_free(v->settings);
+}
+
+static void set_options(struct view *v)
+{
+    const struct settings *settings = v->settings;
+    size_t context = (size_t)model_config(v->session->model)->context;
+    v->options = (struct data_tokenize_options){
+        .tokenizer = v->session->tokenizer,
+        .chat = v->session->has_chat ? &v->session->chat : NULL,
+        .train_all = settings != NULL && settings->data.train_on == TRAIN_ON_ALL,
+        .drop_long = settings != NULL && settings->data.too_long == TOO_LONG_DROP,
+        .max_length = settings != NULL ? (size_t)settings->data.max_length : context,
+        .context = context};
+}
+
+/* Without a recipe and without --model there are only the rows. */
+static enum graft_status view_open(const struct cli_args *args, struct view *v, struct error *e)
 {
     const char *file = args->arguments[0], *model = cli_value(args, "model");
     struct session_request request = {
         .model = model, .quantize = "keep", .template_name = cli_value(args, "template")};
     if (is_recipe(file)) {
-        enum graft_status status = recipe_load(args, &s->settings, e);
+        enum graft_status status = recipe_load(args, &v->settings, e);
         if (status != GRAFT_OK) return status;
-        if (model == NULL) request.model = s->settings->model.path;
-        if (request.template_name == NULL) request.template_name = s->settings->data.template_name;
+        if (model == NULL) request.model = v->settings->model.path;
+        if (request.template_name == NULL) request.template_name = v->settings->data.template_name;
     } else if (model == NULL) {
-        return error_set(
-            e, GRAFT_E_INVALID,
-            "%s: a data file needs --model, whose tokenizer and template it is shown by", file);
+        return GRAFT_OK;
     }
-    return session_open(&request, &s->session, e);
+    enum graft_status status = session_open(&request, &v->session, e);
+    if (status != GRAFT_OK) return status;
+    set_options(v);
+    return data_check_options(&v->options, e);
 }
+
+/* ---- show ---- */
+
+struct show {
+    struct view view;
+    struct data_rows rows;
+    struct data_tokens tokens;
+    int64_t first, count;
+};
 
 static enum graft_status read_rows(const struct cli_args *args, struct show *s, struct error *e)
 {
-    if (s->settings == NULL) return data_read(args->arguments[0], &s->rows, e);
-    for (size_t i = 0; i < s->settings->data.train.count; i++) {
-        enum graft_status status = data_read(s->settings->data.train.items[i], &s->rows, e);
+    const struct settings *settings = s->view.settings;
+    if (settings == NULL) return data_read(args->arguments[0], &s->rows, e);
+    for (size_t i = 0; i < settings->data.train.count; i++) {
+        enum graft_status status = data_read(settings->data.train.items[i], &s->rows, e);
         if (status != GRAFT_OK) return status;
     }
     return GRAFT_OK;
@@ -56,27 +87,23 @@ static enum graft_status read_rows(const struct cli_args *args, struct show *s, 
 static enum graft_status show(const struct cli_args *args, struct show *s, struct str *out,
                               struct error *e)
 {
-    enum graft_status status = open_session(args, s, e);
+    enum graft_status status = view_open(args, &s->view, e);
+    if (status == GRAFT_OK && s->view.session == NULL)
+        status =
+            error_set(e, GRAFT_E_INVALID,
+                      "%s: a data file needs --model, whose tokenizer and template it is shown by",
+                      args->arguments[0]);
     if (status == GRAFT_OK) status = read_rows(args, s, e);
     if (status == GRAFT_OK) status = cli_int(args, "row", 1, INT64_MAX, 1, &s->first, e);
     if (status == GRAFT_OK) status = cli_int(args, "rows", 1, INT64_MAX, 3, &s->count, e);
     if (status != GRAFT_OK) return status;
-    const struct settings *settings = s->settings;
-    size_t context = (size_t)model_config(s->session->model)->context;
-    struct data_tokenize_options options = {
-        .tokenizer = s->session->tokenizer,
-        .chat = s->session->has_chat ? &s->session->chat : NULL,
-        .train_all = settings != NULL && settings->data.train_on == TRAIN_ON_ALL,
-        .drop_long = settings != NULL && settings->data.too_long == TOO_LONG_DROP,
-        .max_length = settings != NULL ? (size_t)settings->data.max_length : context,
-        .context = context};
-    status = data_tokenize(&s->rows, &options, &s->tokens, e);
+    status = data_tokenize(&s->rows, &s->view.options, &s->tokens, e);
     if (status != GRAFT_OK) return status;
     if ((size_t)s->first > s->rows.count)
         return error_set(e, GRAFT_E_INVALID, "--row: found %lld, there are %zu rows",
                          (long long)s->first, s->rows.count);
     struct data_show_request request = {.rows = &s->rows,
-                                        .options = &options,
+                                        .options = &s->view.options,
                                         .ledger = &s->tokens.ledger,
                                         .first = (size_t)s->first - 1,
                                         .count = (size_t)s->count,
@@ -92,9 +119,57 @@ int command_data_show(const struct cli_args *args)
     enum graft_status status = show(args, &s, &text, &e);
     data_tokens_free(&s.tokens);
     data_rows_free(&s.rows);
-    session_close(s.session);
-    settings_free(s.settings);
+    view_close(&s.view);
     if (status == GRAFT_OK) return cli_print(&text);
     str_free(&text);
     return cli_fail(&e);
+}
+
+/* ---- check ---- */
+
+static void add_split(struct audit *a, const char *name, const char *const *files, size_t count)
+{
+    a->splits[a->split_count++] =
+        (struct audit_split){.name = name, .files = files, .file_count = count};
+}
+
+static void set_splits(const struct cli_args *args, const struct view *v, struct audit *a)
+{
+    const struct settings *settings = v->settings;
+    if (settings == NULL) {
+        add_split(a, "data", args->arguments, 1);
+        return;
+    }
+    add_split(a, "train", settings->data.train.items, settings->data.train.count);
+    if (settings->data.valid != NULL) add_split(a, "valid", &settings->data.valid, 1);
+    if (settings->data.test != NULL) add_split(a, "test", &settings->data.test, 1);
+}
+
+int command_data_check(const struct cli_args *args)
+{
+    struct error e = {0};
+    struct view view = {0};
+    struct audit audit = {.stop = cli_stop_requested};
+    struct str text = {0};
+    json_t *json = NULL;
+    size_t found = 0;
+    cli_signals_begin();
+    enum graft_status status = view_open(args, &view, &e);
+    if (status == GRAFT_OK) {
+        set_splits(args, &view, &audit);
+        audit.options = view.session != NULL ? &view.options : NULL;
+        status = audit_run(&audit, &e);
+    }
+    if (status == GRAFT_OK) {
+        found = audit_count(&audit);
+        if (cli_flag(args, "json"))
+            json = audit_json(&audit);
+        else
+            audit_print(&audit, &text);
+    }
+    audit_free(&audit);
+    view_close(&view);
+    if (status != GRAFT_OK) return cli_fail(&e);
+    int printed = cli_flag(args, "json") ? cli_print_json(json) : cli_print(&text);
+    return printed != EXIT_DONE ? printed : found != 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -85,6 +85,22 @@ static const struct cli_option show_options[] = {
     {"model", "MODEL", false, "whose tokenizer and template a data file is shown by"},
     {"template", "NAME", false, "another chat template"},
     END};
+static const struct cli_option check_options[] = {
+    SET_OPTION,
+    {"model", "MODEL", false, "whose tokenizer and template count the tokens of a data file"},
+    {"template", "NAME", false, "another chat template"},
+    JSON_OPTION,
+    END};
+static const struct cli_option clean_options[] = {
+    {"output", "FILE", false, "the cleaned rows, as JSONL (needed)"},
+    {"dropped", "FILE", false, "list every record dropped or repaired there, with its reason"},
+    {"near-duplicates", NULL, false,
+     "also drop rows that repeat another but for letter case and punctuation at the ends"},
+    {"longest", "N", false, "drop rows with a text of more characters (2000; 0: any)"},
+    {"keep", "RULE", true, "leave what this rule finds as it is; docs/data.md has the rules"},
+    {"overwrite", NULL, false, "replace the files that are there"},
+    JSON_OPTION,
+    END};
 static const struct cli_option test_options[] = {{"device", "N", false, "which of its devices (0)"},
                                                  {"seed", "N", false, "of the random inputs (1)"},
                                                  END};
@@ -108,8 +124,14 @@ const struct cli_command cli_commands[] = {
     {"data show", "RECIPE|FILE", 1, 1,
      "print the exact tokens of rows: trained, masked and special ones told apart", show_options,
      command_data_show, false},
-    {"eval", "RUN|MODEL", 1, 1, "loss, exact match and other metrics on a file of rows", eval_options,
-     command_eval, false},
+    {"data check", "RECIPE|FILE", 1, 1,
+     "look for what is wrong with rows: bad, empty, repeated, leaked, cut or too long",
+     check_options, command_data_check, false},
+    {"data clean", "FILE", 1, 1,
+     "write what can be trained on of a raw export, and list what was dropped or repaired",
+     clean_options, command_data_clean, false},
+    {"eval", "RUN|MODEL", 1, 1, "loss, exact match and other metrics on a file of rows",
+     eval_options, command_eval, false},
     {"generate", "RUN|MODEL", 1, 1, "answer one prompt", generate_options, command_generate, false},
     {"chat", "RUN|MODEL", 1, 1, "talk with it, line by line", chat_options, command_chat, false},
     {"merge", "RUN|PEFT", 1, 1, "write the model with its adapters as a model of its own",
