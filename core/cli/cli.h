@@ -109,6 +109,7 @@ int command_plugin_test(const struct cli_args *args);
 int command_schema(const struct cli_args *args);
 int command_explain(const struct cli_args *args);
 int command_man(const struct cli_args *args);
+int command_completion(const struct cli_args *args);
 int command_train(const struct cli_args *args);
 int command_plan(const struct cli_args *args);
 int command_bench(const struct cli_args *args);

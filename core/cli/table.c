@@ -152,6 +152,8 @@ const struct cli_command cli_commands[] = {
      plugin_test_options, command_plugin_test, false},
     {"schema", "", 0, 0, "print a JSON Schema of recipes, for editors", NULL, command_schema,
      false},
+    {"completion", "bash", 1, 1, "print what bash needs to complete commands and options", NULL,
+     command_completion, false},
     {"man", "", 0, 0, "print the man page", NULL, command_man, true},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, false},
 };
