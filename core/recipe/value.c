@@ -3,6 +3,7 @@
  * One value: type, range, choices, paths. Knows the types of schema.h and no key.
  */
 #include "plugin/quote.h"
+#include "recipe/path.h"
 #include "recipe/read.h"
 #include "recipe/set.h"
 
@@ -124,13 +125,21 @@ static enum graft_status read_text(const struct loader *l, const struct schema_k
     return *out != NULL ? GRAFT_OK : read_no_memory(l);
 }
 
-/* Relative to the recipe's folder, or to the working directory in a --set. */
+/* Relative to the recipe's folder, or to the working directory in a --set. "a/b/../../runs" is
+ * shown and used as "runs", where that is what it names. */
 static const char *resolve_path(const struct loader *l, const struct node *node)
 {
+    char *shorter = NULL;
     if (*node->text == '/' || node->place.set != 0 || strcmp(l->s->folder, ".") == 0)
         return arena_strdup(&l->s->arena, node->text);
-    return arena_format(&l->s->arena, "%s/%s", strcmp(l->s->folder, "/") == 0 ? "" : l->s->folder,
-                        node->text);
+    char *joined = arena_format(&l->s->arena, "%s/%s",
+                                strcmp(l->s->folder, "/") == 0 ? "" : l->s->folder, node->text);
+    if (joined == NULL || strncmp(node->text, "../", 3) != 0) return joined;
+    if (path_relative(".", joined, &shorter, NULL) != GRAFT_OK) return NULL;
+    const char *path =
+        strlen(shorter) < strlen(joined) ? arena_strdup(&l->s->arena, shorter) : joined;
+    mem_free(shorter);
+    return path;
 }
 
 static enum graft_status check_path(const struct loader *l, const struct schema_key *row,

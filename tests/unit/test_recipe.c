@@ -202,7 +202,7 @@ static void test_paths(void **state)
     write_file("other/r2.yaml", yaml, strlen(yaml));
     assert_ok(settings_load("other/r2.yaml", NULL, 0, &s, &e), &e);
     assert_string_equal(s->model.path, "other/m2.gguf");
-    assert_string_equal(s->data.train.items[0], "other/../data/train.jsonl");
+    assert_string_equal(s->data.train.items[0], "data/train.jsonl");
     assert_string_equal(s->output, "other/run");
     settings_free(s);
     assert_ok(settings_load("other/r2.yaml", &set, 1, &s, &e), &e);
