@@ -78,8 +78,9 @@ static void plan_text(const struct train_plan *plan, struct str *out)
 {
     char size[32];
     for (size_t i = 0; i < plan->count; i++)
-        str_printf(out, "%-16s %12s\n", plan->classes[i].name,
-                   format_bytes((uint64_t)plan->classes[i].planned, size));
+        if (plan->classes[i].planned != 0) /* --json has every class */
+            str_printf(out, "%-16s %12s\n", plan->classes[i].name,
+                       format_bytes((uint64_t)plan->classes[i].planned, size));
     str_printf(out, "%-16s %12s\n\n", "total", format_bytes((uint64_t)plan->total, size));
     str_printf(out, "%lld trained numbers at %zu layers, beside %lld frozen ones\n",
                (long long)plan->parameters, plan->sites, (long long)plan->base_parameters);
