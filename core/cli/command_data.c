@@ -99,6 +99,7 @@ static enum graft_status show(const struct cli_args *args, struct show *s, struc
     if (status != GRAFT_OK) return status;
     status = data_tokenize(&s->rows, &s->view.options, &s->tokens, e);
     if (status != GRAFT_OK) return status;
+    data_log_pairs(&s->tokens.ledger);
     if ((size_t)s->first > s->rows.count)
         return error_set(e, GRAFT_E_INVALID, "--row: found %lld, there are %zu rows",
                          (long long)s->first, s->rows.count);

@@ -109,7 +109,9 @@ static enum graft_status load(const struct cli_args *args, struct measure *m, st
         .virtual_tokens = (size_t)m->session->rows.virtual_tokens,
         .first_virtual = (int32_t)model_config(m->session->model)->vocab};
     status = eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
-    return status == GRAFT_OK ? choose_metrics(m, e) : status;
+    if (status != GRAFT_OK) return status;
+    data_log_pairs(&m->set.tokens.ledger);
+    return choose_metrics(m, e);
 }
 
 static enum graft_status plan(struct measure *m, struct error *e)

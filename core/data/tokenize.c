@@ -274,8 +274,6 @@ static enum graft_status check_ledger(const struct builder *b, struct error *e)
     if (ledger->untrained != 0)
         log_warning("%zu of %zu rows left out: no token to train", ledger->untrained,
                     b->rows->count);
-    if (ledger->raw_pairs != 0)
-        log_info("no chat template: prompt and completion are joined as they are");
     return GRAFT_OK;
 }
 
@@ -300,6 +298,12 @@ enum graft_status data_tokenize(const struct data_rows *rows,
     }
     *out = b.out;
     return GRAFT_OK;
+}
+
+void data_log_pairs(const struct data_ledger *ledger)
+{
+    if (ledger->raw_pairs != 0)
+        log_info("no chat template: prompt and completion are joined as they are");
 }
 
 void data_tokens_free(struct data_tokens *tokens)

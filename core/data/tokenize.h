@@ -59,6 +59,8 @@ GRAFT_MUST_USE enum graft_status data_tokenize(const struct data_rows *rows,
                                                const struct data_tokenize_options *options,
                                                struct data_tokens *out, struct error *e);
 void data_tokens_free(struct data_tokens *tokens);
+/* Says that pairs are joined for want of a template, where some are: once a run, not once a split. */
+void data_log_pairs(const struct data_ledger *ledger);
 
 /* One row by itself, however long, into a row of the caller (token_row_free); errors carry no
  * place. `out->trained` counts as data_sequence does. */

@@ -60,10 +60,11 @@ static enum graft_status read_data(struct trainer *t, struct error *e)
         if (status == GRAFT_OK) status = eval_set_choose(&t->final, s->eval.metrics, &t->rows, e);
         t->has_final = status == GRAFT_OK;
     }
-    if (status == GRAFT_OK)
-        log_info("%zu rows, %zu tokens, %zu of them trained", t->tokens.ledger.rows,
-                 t->tokens.ledger.tokens, t->tokens.ledger.trained);
-    return status;
+    if (status != GRAFT_OK) return status;
+    data_log_pairs(&t->tokens.ledger);
+    log_info("%zu rows, %zu tokens, %zu of them trained", t->tokens.ledger.rows,
+             t->tokens.ledger.tokens, t->tokens.ledger.trained);
+    return GRAFT_OK;
 }
 
 static enum graft_status make_order(struct trainer *t, struct error *e)

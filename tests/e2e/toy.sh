@@ -131,4 +131,22 @@ grep -q '"moo"' out || fail "no moo in JSON: $(cat out)"
 printf 'What does the duck say?\n' >question
 gives 0 "$graft" chat answers <question
 grep -q quack out || fail "chat does not quack: $(cat out)"
+
+# --- what is said is said once and short ---
+mkdir -p recipes data
+printf '{"prompt":"Once","completion":" upon a time."}\n' >data/pairs.jsonl
+cat >recipes/pairs.yaml <<YAML
+model: $model
+data: {train: ../data/pairs.jsonl, valid: ../data/pairs.jsonl, test: ../data/pairs.jsonl, max_length: 64}
+adapter: {method: lora, r: 2, target_modules: [q_proj]}
+optimizer: {method: adamw, lr: 1.0e-3}
+train: {max_steps: 1, batch_size: 1, schedule: constant}
+output: ../runs/pairs
+YAML
+gives 0 "$graft" plan recipes/pairs.yaml
+checks=$((checks + 1))
+grep -q ' 0 B$' out && fail 'plan lists what takes nothing'
+gives 0 "$graft" train recipes/pairs.yaml
+number_is "$(grep -c 'no chat template' err) == 1"
+is 'paths are short' grep -qx 'runs/pairs/report.html' out
 finish
