@@ -9,6 +9,7 @@
 #include "audit/seen.h"
 #include "base/memory.h"
 #include "file/atomic.h"
+#include "file/paths.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -188,6 +189,7 @@ static enum graft_status judge(struct cleaning *c, struct error *e)
     uint64_t mark = mark_of(r);
     enum graft_status status = repair_texts(c, e);
     if (status != GRAFT_OK) return status;
+    if (r->mark) c->repairs |= RULE_BIT(RULE_CONTROL_CHARS);
     if (c->raw.encoding == ENCODING_NONE && r->encoding == ENCODING_GBK)
         c->repairs |= RULE_BIT(RULE_GBK);
     if (c->raw.encoding == ENCODING_NONE && r->encoding == ENCODING_LATIN1)
@@ -321,6 +323,16 @@ static enum graft_status commit(struct cleaning *c, struct error *e)
     return atomic_commit(output, e);
 }
 
+/* The file's folder is made if need be. */
+static enum graft_status begin_file(const char *path, struct atomic_file **file, struct error *e)
+{
+    char *folder = path_parent(path);
+    if (folder == NULL) return error_memory(e, "a file name", 0);
+    enum graft_status status = folder_make(folder, e);
+    mem_free(folder);
+    return status == GRAFT_OK ? atomic_begin(path, file, e) : status;
+}
+
 static enum graft_status clean(struct cleaning *c, struct error *e)
 {
     const struct clean_request *q = c->request;
@@ -328,8 +340,8 @@ static enum graft_status clean(struct cleaning *c, struct error *e)
     if (status != GRAFT_OK) return status;
     c->result->encoding = c->raw.encoding;
     c->result->kind = stream_kind(c->raw.stream);
-    status = atomic_begin(q->output, &c->output, e);
-    if (status == GRAFT_OK && q->dropped != NULL) status = atomic_begin(q->dropped, &c->list, e);
+    status = begin_file(q->output, &c->output, e);
+    if (status == GRAFT_OK && q->dropped != NULL) status = begin_file(q->dropped, &c->list, e);
     if (status == GRAFT_OK) status = clean_records(c, e);
     if (status == GRAFT_OK) status = check_left(c, e);
     return status == GRAFT_OK ? commit(c, e) : status;

@@ -31,6 +31,16 @@ static void set_fault(struct record *r, enum rule rule, const char *detail)
     snprintf(r->detail, sizeof r->detail, "%.*s", RECORD_DETAIL - 1, detail);
 }
 
+/* What is Latin-1 but for characters that only Windows-1252 has is most likely that. */
+static bool may_be_windows_1252(const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c >= 0x80 && c < 0xA0 && windows_1252(c) == c) return false;
+    }
+    return true;
+}
+
 static enum graft_status decode(struct raw *s, struct error *e)
 {
     struct record *r = &s->record;
@@ -41,7 +51,11 @@ static enum graft_status decode(struct raw *s, struct error *e)
     }
     str_clear(&r->text);
     if (r->encoding == ENCODING_NONE) {
-        set_fault(r, RULE_BAD_ENCODING, "neither UTF-8 nor GBK nor Latin-1");
+        set_fault(r, RULE_BAD_ENCODING,
+                  may_be_windows_1252(r->bytes, r->length)
+                      ? "neither UTF-8 nor GBK nor Latin-1; if it is Windows-1252: iconv -f "
+                        "WINDOWS-1252 -t UTF-8"
+                      : "neither UTF-8 nor GBK nor Latin-1");
         return GRAFT_OK;
     }
     return decoder_read(s->decoder, r->encoding, r->bytes, r->length, &r->text, e);
@@ -50,12 +64,9 @@ static enum graft_status decode(struct raw *s, struct error *e)
 static enum graft_status parse_json(struct record *r, struct error *e)
 {
     json_error_t fault;
-    const char *text = r->text.data;
-    size_t length = r->text.length;
-    if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* files laid end to end */
-        text += 3;
-        length -= 3;
-    }
+    r->mark = r->text.length >= 3 && memcmp(r->text.data, "\xEF\xBB\xBF", 3) == 0;
+    const char *text = r->text.data + (r->mark ? 3 : 0);
+    size_t length = r->text.length - (r->mark ? 3 : 0);
     json_decref(r->object);
     r->object =
         json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &fault);
@@ -122,6 +133,7 @@ static enum graft_status take(struct raw *s, const struct piece *piece, struct e
     r->length = piece->length;
     r->fault = RULES;
     r->detail[0] = '\0';
+    r->mark = false;
     r->text_count = 0;
     enum graft_status status = decode(s, e);
     if (status == GRAFT_OK && r->fault == RULES && piece->fault != NULL)

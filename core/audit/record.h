@@ -28,6 +28,7 @@ struct record {
     size_t length;
     enum encoding encoding;
     struct str text;            /* the same in UTF-8; empty for RULE_BAD_ENCODING */
+    bool mark;                  /* begins with a byte order mark: files laid end to end */
     enum rule fault;            /* RULE_BAD_ENCODING, RULE_BAD_RECORD or RULES: none */
     char detail[RECORD_DETAIL]; /* of the fault */
     json_t *object;             /* NULL where there is none */

@@ -37,7 +37,6 @@ static enum graft_status check_target(const char *option, const char *path, cons
     char *folder = path_parent(path);
     if (folder == NULL) return error_memory(e, "a file name", 0);
     enum graft_status status = folder_writable(folder, e);
-    if (status == GRAFT_OK) status = folder_make(folder, e);
     mem_free(folder);
     return status;
 }
@@ -85,7 +84,8 @@ static enum graft_status read_request(const struct cli_args *args, struct clean_
     if (q->dropped != NULL && same_file(q->dropped, q->output))
         return error_set(e, GRAFT_E_INVALID, "--dropped and --output name one file, %s", q->output);
     if (path_kind(q->input) != PATH_FILE)
-        return error_set(e, GRAFT_E_INVALID, "%s: there is no such file", q->input);
+        return error_set(e, GRAFT_E_INVALID, "%s: there is no such %s", q->input,
+                         path_kind(q->input) == PATH_FOLDER ? "file, but a folder" : "file");
     status = check_target("output", q->output, q->input, overwrite, e);
     if (status == GRAFT_OK && q->dropped != NULL)
         status = check_target("dropped", q->dropped, q->input, overwrite, e);

@@ -62,10 +62,11 @@ static enum graft_status check_bytes(const char *path, const char *bytes, size_t
                          path, (size_t)(nul - bytes));
     size_t bad = utf8_check(bytes, length);
     if (bad != length)
-        return error_set(e, GRAFT_E_INVALID,
-                         "%s:%u: not UTF-8: byte 0x%02X at offset %zu; convert the file: iconv -f "
-                         "ITS-ENCODING -t UTF-8",
-                         path, line_of(bytes, bytes + bad), (unsigned char)bytes[bad], bad);
+        return error_set(
+            e, GRAFT_E_INVALID,
+            "%s:%u: not UTF-8: byte 0x%02X at offset %zu; convert the file: graft data "
+            "clean (GBK, Latin-1), or iconv -f ITS-ENCODING -t UTF-8",
+            path, line_of(bytes, bytes + bad), (unsigned char)bytes[bad], bad);
     return GRAFT_OK;
 }
 

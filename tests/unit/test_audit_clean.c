@@ -365,6 +365,22 @@ static void test_formats(void **state)
            "{\"line\":2,\"record\":2,\"action\":\"drop\",\"reasons\":[\"duplicate\"],\"of\":1}\n");
 }
 
+/* Files laid end to end: a byte order mark in the middle; and what nobody can read. */
+static void test_marks_and_bytes(void **state)
+{
+    (void)state;
+    cleans("a.jsonl",
+           "\xEF\xBB\xBF" ROW("a", "1") "\n\xEF\xBB\xBF" ROW("b", "2") "\n" ROW(
+               "c\xC3\xA9", "3") "\n" ROW("d\x93 \xE9.", "4") "\n" ROW("e\xFF\x81 ", "5") "\n",
+           ROW("a", "1") "\n" ROW("b", "2") "\n" ROW("c\xC3\xA9", "3") "\n",
+           "{\"line\":2,\"record\":2,\"action\":\"repair\",\"reasons\":[\"control_chars\"]}\n"
+           "{\"line\":4,\"record\":4,\"action\":\"drop\",\"reasons\":[\"bad_encoding\"],\"detail\":"
+           "\"neither UTF-8 nor GBK nor Latin-1; if it is Windows-1252: iconv -f WINDOWS-1252 -t "
+           "UTF-8\"}\n"
+           "{\"line\":5,\"record\":5,\"action\":\"drop\",\"reasons\":[\"bad_encoding\"],\"detail\":"
+           "\"neither UTF-8 nor GBK nor Latin-1\"}\n");
+}
+
 static void test_csv(void **state)
 {
     (void)state;
@@ -530,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_marks_and_bytes),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_large_file),
         cmocka_unit_test(test_refused),
