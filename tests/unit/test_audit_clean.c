@@ -330,6 +330,20 @@ static void test_records(void **state)
         "\"of\":1}\n");
 }
 
+/* Length counts characters, and what is left after a repair. */
+static void test_longest(void **state)
+{
+    char text[256], row[320], wanted[320];
+    (void)state;
+    for (int i = 0; i < 50; i++) memcpy(text + 2 * i, "\xC3\xA9", 3);
+    snprintf(row, sizeof row, "{\"text\":\"%s\"}\n", text);
+    cleans("a.jsonl", row, row, "");
+    snprintf(wanted, sizeof wanted, "%s", row);
+    snprintf(row, sizeof row, "{\"text\":\"<b>%s</b>\"}\n", text);
+    cleans("a.jsonl", row, wanted,
+           "{\"line\":1,\"record\":1,\"action\":\"repair\",\"reasons\":[\"html\"]}\n");
+}
+
 /* Every format has its texts repaired where they stand; other keys stay. */
 static void test_formats(void **state)
 {
@@ -545,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_kept_as_it_stands),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_longest),
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_marks_and_bytes),
         cmocka_unit_test(test_options),
