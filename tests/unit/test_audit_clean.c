@@ -226,10 +226,12 @@ static void test_encodings(void **state)
     assert_int_equal(encoding_of_bytes("Ren\xE9.", text), ENCODING_LATIN1);
     assert_string_equal(text, "Ren\xC3\xA9.");
     /* valid GBK, but no Chinese is written like that */
-    assert_int_equal(encoding_of_bytes("un \xE9"
-                                       "cran \xE0 c\xF4t\xE9",
+    assert_int_equal(encoding_of_bytes("\xE9"
+                                       "cran d'h\xF4tel",
                                        text),
                      ENCODING_LATIN1);
+    assert_string_equal(text, "\xC3\xA9"
+                              "cran d'h\xC3\xB4tel");
     assert_int_equal(encoding_of_bytes("a\xFF\xFE\x81 b", text), ENCODING_NONE);
     assert_int_equal(encoding_of_bytes("a\x80"
                                        "b",
