@@ -1,52 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Scripts by Unicode blocks, mojibake by its byte patterns, ends by their last character.
+ * Scripts by their letters, mojibake by its byte patterns, ends by their last character.
  */
 #include "audit/language.h"
 
 #include "audit/encoding.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 enum { LEAST_LETTERS = 4, SENTENCE_CHARACTERS = 40 };
-
-const char *script_name(enum script script)
-{
-    static const char *const names[SCRIPTS] = {
-        "none",  "Latin",  "Chinese", "Japanese", "Korean", "Cyrillic",
-        "Greek", "Arabic", "Hebrew",  "Indic",    "Thai",   "other",
-    };
-    return names[script];
-}
-
-static bool is_letter(uint32_t c)
-{
-    if (c < 0x80) return (c | 32) >= 'a' && (c | 32) <= 'z';
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
-}
-
-static enum script script_of(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-        enum script script;
-    } blocks[] = {
-        {0x0000, 0x024F, SCRIPT_LATIN},    {0x0370, 0x03FF, SCRIPT_GREEK},
-        {0x0400, 0x052F, SCRIPT_CYRILLIC}, {0x0590, 0x05FF, SCRIPT_HEBREW},
-        {0x0600, 0x08FF, SCRIPT_ARABIC},   {0x0900, 0x0DFF, SCRIPT_INDIC},
-        {0x0E00, 0x0E7F, SCRIPT_THAI},     {0x1100, 0x11FF, SCRIPT_HANGUL},
-        {0x1E00, 0x1EFF, SCRIPT_LATIN},    {0x1F00, 0x1FFF, SCRIPT_GREEK},
-        {0x3005, 0x3007, SCRIPT_HAN},      {0x3040, 0x30FF, SCRIPT_KANA},
-        {0x3130, 0x318F, SCRIPT_HANGUL},   {0x3400, 0x9FFF, SCRIPT_HAN},
-        {0xAC00, 0xD7AF, SCRIPT_HANGUL},   {0xF900, 0xFAFF, SCRIPT_HAN},
-        {0xFB50, 0xFDFF, SCRIPT_ARABIC},   {0x20000, 0x3FFFF, SCRIPT_HAN},
-    };
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        if (c >= blocks[i].first && c <= blocks[i].last) return blocks[i].script;
-    return SCRIPT_OTHER;
-}
 
 enum script text_script(const char *text, size_t length)
 {
@@ -55,13 +17,14 @@ enum script text_script(const char *text, size_t length)
     for (size_t i = 0, n; i < length; i += n) {
         n = utf8_length(text + i, length - i);
         uint32_t c = utf8_decode(text + i, n);
-        if (!is_letter(c)) continue;
+        if (!code_is_letter(c)) continue;
         letters[script_of(c)]++;
         all++;
     }
     /* a Chinese character says as much as several letters */
     if (all < LEAST_LETTERS && letters[SCRIPT_HAN] < 2) return SCRIPT_NONE;
     letters[SCRIPT_HAN] *= 3;
+    letters[SCRIPT_NONE] = 0;
     for (enum script s = SCRIPT_LATIN; s < SCRIPTS; s++)
         if (letters[s] > letters[most]) most = s;
     bool japanese = letters[SCRIPT_KANA] * 10 >= letters[SCRIPT_HAN] && letters[SCRIPT_KANA] != 0;
@@ -136,7 +99,7 @@ enum text_end text_end(const char *text, size_t length)
     uint32_t last = last_of(text, length);
     bool cjk = script_of(last) == SCRIPT_HAN || script_of(last) == SCRIPT_KANA;
     if (characters < (cjk ? SENTENCE_CHARACTERS / 2 : SENTENCE_CHARACTERS)) return END_SHORT;
-    if (is_letter(last) || last == ',' || last == '(' || last == '[' || last == '-' ||
+    if (code_is_letter(last) || last == ',' || last == '(' || last == '[' || last == '-' ||
         last == 0xFF0C || last == 0x3001)
         return END_OPEN;
     static const uint32_t marks[] = {'.', '!', '?', 0x2026, 0x3002, 0xFF01, 0xFF1F, 0x0964, 0x061F};

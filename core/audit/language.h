@@ -5,27 +5,12 @@
 #ifndef CORE_AUDIT_LANGUAGE_H
 #define CORE_AUDIT_LANGUAGE_H
 
+#include "text/script.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "Writing system of most letters": tells Chinese from English, not English from French. */
-enum script {
-    SCRIPT_NONE, /* no letters, or too few to tell */
-    SCRIPT_LATIN,
-    SCRIPT_HAN,
-    SCRIPT_KANA, /* Han with some kana is Japanese */
-    SCRIPT_HANGUL,
-    SCRIPT_CYRILLIC,
-    SCRIPT_GREEK,
-    SCRIPT_ARABIC,
-    SCRIPT_HEBREW,
-    SCRIPT_INDIC,
-    SCRIPT_THAI,
-    SCRIPT_OTHER,
-    SCRIPTS
-};
-
-const char *script_name(enum script script);
+/* Of most letters, SCRIPT_NONE where there are too few to tell. Han with some Kana is Japanese. */
 enum script text_script(const char *text, size_t length);
 
 /* "UTF-8 read as Latin-1 or Windows-1252 once too often": Ã© for é, â€™ for ’. */

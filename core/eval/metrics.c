@@ -110,7 +110,7 @@ static bool mostly_han(const char *const *texts, size_t count)
     for (size_t i = 0; i < count; i++) {
         const char *at = texts[i];
         for (uint32_t code; (code = next_code(&at)) != 0;) {
-            letters += is_letter(code);
+            letters += code_is_letter(code);
             han += script_of(code) == SCRIPT_HAN;
         }
     }

@@ -10,46 +10,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "eval/metric.h"
+#include "text/script.h"
 
-/* ---- characters (script.c) ---- */
+/* ---- characters (characters.c) ---- */
 
-enum script {
-    SCRIPT_NONE,
-    SCRIPT_LATIN,
-    SCRIPT_GREEK,
-    SCRIPT_CYRILLIC,
-    SCRIPT_ARMENIAN,
-    SCRIPT_HEBREW,
-    SCRIPT_ARABIC,
-    SCRIPT_DEVANAGARI,
-    SCRIPT_BENGALI,
-    SCRIPT_GURMUKHI,
-    SCRIPT_GUJARATI,
-    SCRIPT_TAMIL,
-    SCRIPT_TELUGU,
-    SCRIPT_KANNADA,
-    SCRIPT_MALAYALAM,
-    SCRIPT_SINHALA,
-    SCRIPT_THAI,
-    SCRIPT_LAO,
-    SCRIPT_TIBETAN,
-    SCRIPT_MYANMAR,
-    SCRIPT_GEORGIAN,
-    SCRIPT_HANGUL,
-    SCRIPT_ETHIOPIC,
-    SCRIPT_KHMER,
-    SCRIPT_KANA,
-    SCRIPT_HAN,
-    SCRIPTS
-};
-
-enum script script_of(uint32_t code); /* of a letter; else SCRIPT_NONE */
-/* Letters of Han, Kana, Thai, Lao, Tibetan, Myanmar and Khmer stand without spaces. */
-bool script_unspaced(enum script script);
 /* The script of most letters of a text. Han beside Kana is Japanese and counts as Kana. */
 enum script script_most(const char *text);
 
-bool is_letter(uint32_t code);
 bool is_mark(uint32_t code);
 bool is_digit(uint32_t code); /* any number character */
 bool is_space(uint32_t code); /* what Python's str.split splits at */

@@ -63,7 +63,7 @@ static void drop_articles(struct str *out, const char *text)
     for (const char *at = text;;) {
         const char *here = at;
         uint32_t code = next_code(&at);
-        if (code != 0 && (is_letter(code) || is_digit(code))) continue;
+        if (code != 0 && (code_is_letter(code) || is_digit(code))) continue;
         if (is_article(run, (size_t)(here - run)))
             str_putc(out, ' ');
         else
@@ -102,7 +102,7 @@ void words_rouge(struct str *out, const char *text)
     spread_letters(&spread, text);
     text = text_of(&spread);
     for (uint32_t code; (code = next_code(&text)) != 0;) {
-        bool part = is_letter(code) || is_mark(code) || is_digit(code);
+        bool part = code_is_letter(code) || is_mark(code) || is_digit(code);
         add_code(&words, part ? lower(code) : ' ');
     }
     fold_spaces(out, text_of(&words));

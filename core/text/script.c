@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Characters: their script, their class, and the walk over a text.
+ * Ranges of letters by their script.
  */
-#include "eval/parts.h"
+#include "text/script.h"
 
-#include <string.h>
+#include <stddef.h>
 #include <utf8proc.h>
 
 /* From Unicode's Scripts.txt, for the living scripts in wide use: letters alone count, so a range
@@ -39,45 +39,36 @@ static const struct {
     /* clang-format on */
 };
 
-static utf8proc_category_t category(uint32_t code)
+const char *script_name(enum script script)
 {
-    return utf8proc_category((utf8proc_int32_t)code);
+    static const char *const names[SCRIPTS] = {
+        [SCRIPT_NONE] = "none",           [SCRIPT_LATIN] = "Latin",
+        [SCRIPT_GREEK] = "Greek",         [SCRIPT_CYRILLIC] = "Cyrillic",
+        [SCRIPT_ARMENIAN] = "Armenian",   [SCRIPT_HEBREW] = "Hebrew",
+        [SCRIPT_ARABIC] = "Arabic",       [SCRIPT_DEVANAGARI] = "Devanagari",
+        [SCRIPT_BENGALI] = "Bengali",     [SCRIPT_GURMUKHI] = "Gurmukhi",
+        [SCRIPT_GUJARATI] = "Gujarati",   [SCRIPT_TAMIL] = "Tamil",
+        [SCRIPT_TELUGU] = "Telugu",       [SCRIPT_KANNADA] = "Kannada",
+        [SCRIPT_MALAYALAM] = "Malayalam", [SCRIPT_SINHALA] = "Sinhala",
+        [SCRIPT_THAI] = "Thai",           [SCRIPT_LAO] = "Lao",
+        [SCRIPT_TIBETAN] = "Tibetan",     [SCRIPT_MYANMAR] = "Myanmar",
+        [SCRIPT_GEORGIAN] = "Georgian",   [SCRIPT_HANGUL] = "Korean",
+        [SCRIPT_ETHIOPIC] = "Ethiopic",   [SCRIPT_KHMER] = "Khmer",
+        [SCRIPT_KANA] = "Japanese",       [SCRIPT_HAN] = "Chinese",
+    };
+    return names[script];
 }
 
-bool is_letter(uint32_t code)
+bool code_is_letter(uint32_t code)
 {
-    utf8proc_category_t c = category(code);
+    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)code);
     return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO;
-}
-
-bool is_mark(uint32_t code)
-{
-    utf8proc_category_t c = category(code);
-    return c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME;
-}
-
-bool is_digit(uint32_t code)
-{
-    utf8proc_category_t c = category(code);
-    return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
-}
-
-bool is_space(uint32_t code)
-{
-    if (code < 0x80) return (code >= 9 && code <= 13) || (code >= 28 && code <= 32);
-    utf8proc_category_t c = category(code);
-    return code == 0x85 || (c >= UTF8PROC_CATEGORY_ZS && c <= UTF8PROC_CATEGORY_ZP);
-}
-
-uint32_t lower(uint32_t code)
-{
-    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
 }
 
 enum script script_of(uint32_t code)
 {
     size_t low = 0, high = sizeof ranges / sizeof ranges[0];
-    if (!is_letter(code)) return SCRIPT_NONE;
+    if (!code_is_letter(code)) return SCRIPT_NONE;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (code > ranges[middle].last)
@@ -94,62 +85,4 @@ bool script_unspaced(enum script script)
     return script == SCRIPT_HAN || script == SCRIPT_KANA || script == SCRIPT_THAI ||
            script == SCRIPT_LAO || script == SCRIPT_TIBETAN || script == SCRIPT_MYANMAR ||
            script == SCRIPT_KHMER;
-}
-
-enum script script_most(const char *text)
-{
-    size_t letters[SCRIPTS] = {0};
-    enum script most = SCRIPT_NONE;
-    for (uint32_t code; (code = next_code(&text)) != 0;) letters[script_of(code)]++;
-    letters[SCRIPT_NONE] = 0;
-    if (letters[SCRIPT_KANA] != 0) {
-        letters[SCRIPT_KANA] += letters[SCRIPT_HAN];
-        letters[SCRIPT_HAN] = 0;
-    }
-    for (enum script i = 0; i < SCRIPTS; i++)
-        if (letters[i] > letters[most]) most = i;
-    return most;
-}
-
-uint32_t next_code(const char **text)
-{
-    if (**text == '\0') return 0;
-    size_t length = utf8_length(*text, strnlen(*text, 4));
-    uint32_t code = length != 0 ? utf8_decode(*text, length) : 0xFFFD;
-    *text += length != 0 ? length : 1;
-    return code;
-}
-
-size_t text_characters(const char *text)
-{
-    size_t count = 0;
-    while (next_code(&text) != 0) count++;
-    return count;
-}
-
-const char *text_trim(const char *text, size_t *length)
-{
-    const char *begin = NULL, *end = NULL;
-    for (const char *at = text;;) {
-        const char *here = at;
-        uint32_t code = next_code(&at);
-        if (code == 0) break;
-        if (is_space(code)) continue;
-        if (begin == NULL) begin = here;
-        end = at;
-    }
-    *length = begin != NULL ? (size_t)(end - begin) : 0;
-    return begin != NULL ? begin : text;
-}
-
-bool text_codes(const char *text, bool spaces, uint32_t **codes, size_t *count)
-{
-    uint32_t *made = mem_zalloc(strlen(text), sizeof *made);
-    size_t n = 0;
-    if (made == NULL) return false;
-    for (uint32_t code; (code = next_code(&text)) != 0;)
-        if (spaces || !is_space(code)) made[n++] = code;
-    *codes = made;
-    *count = n;
-    return true;
 }
