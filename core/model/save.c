@@ -52,8 +52,9 @@ static const struct model_site *site_of(const struct saver *s, const struct weig
     const struct model *m = s->model;
     for (size_t i = 0; w != NULL && i < m->site_count; i++) {
         const struct model_site *site = &m->site[i];
-        bool is_weight = site->weight == w->stored && w->stored != m->embedding;
-        if (site->kind != GRAFT_SITE_LINEAR || (!is_weight && site->bias != w->stored)) continue;
+        bool is_table = site->kind == GRAFT_SITE_EMBEDDING || w->stored != m->embedding;
+        bool is_weight = site->weight == w->stored && is_table;
+        if (!is_weight && site->bias != w->stored) continue;
         *bias = !is_weight;
         return s->save->changes(s->save->context, site) ? site : NULL;
     }
@@ -67,6 +68,7 @@ static bool is_float(int32_t dtype)
 
 static int32_t new_dtype(const struct saver *s, const struct tensor_view *view, bool quantize)
 {
+    if (view->shape.rank == 1) return view->dtype; /* a norm */
     if (s->save->dtype != SAVE_DTYPE_AUTO) return s->save->dtype;
     if (s->gguf) return GRAFT_DTYPE_F16;
     return is_float(view->dtype) && !quantize ? view->dtype : GRAFT_DTYPE_BF16;
@@ -124,6 +126,24 @@ static void list_tensor(struct saver *s, const struct tensor_view *view)
         copy(s, view);
 }
 
+/* The head of a model that was tied: its own new weight, or the table as it was. */
+static void list_head(struct saver *s, const struct model_site *head)
+{
+    const struct model *m = s->model;
+    const struct tensor_view *table = NULL;
+    const char *name = s->gguf ? "output.weight" : "lm_head.weight";
+    for (size_t i = 0; i < m->weight_count; i++)
+        if (m->weight[i].stored == m->embedding) table = m->weight[i].view;
+    if (s->save->changes(s->save->context, head)) {
+        s->made_dtype = new_dtype(s, table, false);
+        add(s, name, (struct output){.content = CONTENT_SITE, .site = head}, s->made_dtype,
+            graft_shape2(head->out_features, head->in_features));
+    } else {
+        copy(s, table);
+        s->views[s->count - 1].name = name;
+    }
+}
+
 static enum graft_status list_tensors(struct saver *s, struct error *e)
 {
     const struct model *m = s->model;
@@ -133,16 +153,11 @@ static enum graft_status list_tensors(struct saver *s, struct error *e)
     s->outputs = arena_alloc(&s->arena, most, sizeof *s->outputs);
     if (s->views == NULL || s->outputs == NULL)
         return error_memory(e, "the list of tensors", most * sizeof *s->views);
-    s->untied = head->weight == m->embedding && s->save->changes(s->save->context, head);
+    s->untied = head->weight == m->embedding &&
+                (s->save->changes(s->save->context, head) ||
+                 s->save->changes(s->save->context, model_outer(m, SITE_EMBEDDING)));
     for (size_t i = 0; i + 1 < most; i++) list_tensor(s, weights_tensor(m->weights, i));
-    if (!s->untied) return GRAFT_OK;
-    const struct tensor_view *table = NULL;
-    for (size_t i = 0; i < m->weight_count; i++)
-        if (m->weight[i].stored == m->embedding) table = m->weight[i].view;
-    s->made_dtype = new_dtype(s, table, false);
-    add(s, s->gguf ? "output.weight" : "lm_head.weight",
-        (struct output){.content = CONTENT_SITE, .site = head}, s->made_dtype,
-        graft_shape2(head->out_features, head->in_features));
+    if (s->untied) list_head(s, head);
     return GRAFT_OK;
 }
 
