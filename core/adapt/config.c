@@ -25,6 +25,8 @@ static const char *const informational[] = {
 
 static const char *const host_keys[] = {"target_modules", "exclude_modules", "layers_to_transform",
                                         "layers_pattern"};
+/* Also the host's, where the method's files have them. */
+static const char *const own_keys[] = {"bias", "modules_to_save"};
 
 static bool among(const char *key, const char *const *keys, size_t count)
 {
@@ -49,16 +51,6 @@ static bool plugin_has(const struct plugin *plugin, const char *key)
             (plugin->options[i].pattern != NULL && strcmp(plugin->options[i].pattern, key) == 0))
             return true;
     return false;
-}
-
-/* The fixed field of this key, or NULL. */
-static const struct graft_config_field *fixed_field(const struct plugin *plugin, const char *key)
-{
-    const struct graft_adapter *f = plugin->functions;
-    for (const struct graft_config_field *field = f->fields; field != NULL && field->key != NULL;
-         field++)
-        if (strcmp(field->key, key) == 0) return field;
-    return NULL;
 }
 
 /* The one value that this key can have. */
@@ -136,8 +128,9 @@ static enum graft_status read_options(const struct reader *r, json_t *config,
                 return error_memory(r->e, "the adapter's options", 0);
             continue;
         }
-        const struct graft_config_field *fixed = fixed_field(a->plugin, key);
+        const struct graft_config_field *fixed = plugin_config_field(a->plugin, key);
         if (among(key, host_keys, 4) ||
+            (among(key, own_keys, 2) && plugin_trains_own(a->plugin, key)) ||
             among(key, informational, sizeof informational / sizeof informational[0]) ||
             (fixed == NULL && says_off(key, value)) || is_fixed(fixed, value))
             continue;
@@ -190,6 +183,38 @@ static enum graft_status read_layers(const struct reader *r, const json_t *value
         out->items[i] = json_integer_value(json_is_array(value) ? json_array_get(value, i) : value);
     out->count = count;
     return GRAFT_OK;
+}
+
+/* PEFT looks at the end of "lora_only" alone, and so do we. */
+static enum graft_status read_bias(const struct reader *r, const json_t *value,
+                                   struct settings_adapter *a)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "none";
+    size_t length = strlen(text);
+    if (strcmp(text, "none") == 0)
+        a->bias = ADAPTER_BIAS_NONE;
+    else if (strcmp(text, "all") == 0)
+        a->bias = ADAPTER_BIAS_ALL;
+    else if (length > 5 && strcmp(text + length - 5, "_only") == 0)
+        a->bias = ADAPTER_BIAS_ONLY;
+    else
+        return error_set(r->e, GRAFT_E_INVALID,
+                         "%s: bias: found \"%s\", expected none, all or lora_only", r->path, text);
+    a->bias_word = arena_strdup(r->arena, text);
+    return a->bias_word != NULL ? GRAFT_OK : error_memory(r->e, "bias", length);
+}
+
+static enum graft_status read_own(const struct reader *r, const json_t *config,
+                                  struct settings_adapter *a)
+{
+    enum graft_status status = GRAFT_OK;
+    if (plugin_trains_own(a->plugin, "bias"))
+        status = read_bias(r, json_object_get(config, "bias"), a);
+    const json_t *modules = json_object_get(config, "modules_to_save");
+    if (status == GRAFT_OK && plugin_trains_own(a->plugin, "modules_to_save") &&
+        json_array_size(modules) != 0)
+        status = read_names(r, modules, &a->modules_to_save);
+    return status;
 }
 
 static const struct graft_adapter *functions_of(const struct plugin_found *found)
@@ -310,7 +335,8 @@ enum graft_status adapt_read_config(const char *folder, struct arena *arena,
     if (status == GRAFT_OK) status = find_plugin(&r, config, &a);
     if (status == GRAFT_OK)
         status = read_options(&r, is_hub(config) ? json_object_get(config, "config") : config, &a);
-    if (status == GRAFT_OK && fixed_field(a.plugin, "target_modules") == NULL)
+    if (status == GRAFT_OK) status = read_own(&r, config, &a);
+    if (status == GRAFT_OK && plugin_config_field(a.plugin, "target_modules") == NULL)
         status = read_targets(&r, json_object_get(config, "target_modules"), &a.target_modules);
     if (status == GRAFT_OK)
         status = read_targets(&r, json_object_get(config, "exclude_modules"), &a.exclude_modules);

@@ -127,7 +127,7 @@ static graft_value hook_base(void *context, struct graft_builder *b, const struc
         all[3] = join(b, f->pk, all[3]);
         all[4] = join(b, f->pv, all[4]);
     }
-    return adapt_call(a, f->layer, below, f->scope, all);
+    return adapt_base(a, f->layer, below, f->scope, all);
 }
 
 static graft_value hook_weight(void *context, struct graft_builder *b,
@@ -140,11 +140,14 @@ static graft_value hook_weight(void *context, struct graft_builder *b,
         return none;
     }
     for (size_t l = 0; l < f->layer; l++)
-        if (a->layers[l].matched[f->model_site - a->sites]) {
+        if (a->layers[l].matched[f->model_site - a->sites] ||
+            a->layers[l].own[f->model_site - a->sites] != 0) {
             graft_fail(b, "%s reads the frozen weight, so it must stand lowest on its site",
                        a->layers[f->layer].settings->method);
             return none;
         }
+    if (bias && (a->layers[f->layer].own[f->model_site - a->sites] & OWN_BIAS) != 0)
+        return adapt_own_bias(a);
     const struct stored *stored = bias ? f->model_site->bias : f->model_site->weight;
     return stored != NULL ? graph_stored(a->graph, stored) : none;
 }

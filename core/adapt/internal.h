@@ -19,10 +19,14 @@ struct parameter {
     bool unsaved, shared, computed; /* computed: begins as a value of the init program */
 };
 
+/* What is trained of a site's own numbers. */
+enum own { OWN_BIAS = 1, OWN_WHOLE = 2 };
+
 struct layer { /* one adapter of the stack */
     const struct settings_adapter *settings;
     const struct graft_adapter *functions;
     bool *matched;                   /* per site */
+    unsigned char *own;              /* per site: enum own, or'ed */
     void *filled;                    /* the plugin's options for the current site */
     const struct graft_site **sites; /* the matched ones, for the model pass */
     size_t site_count;
@@ -126,12 +130,27 @@ struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
 GRAFT_MUST_USE enum graft_status adapt_build(struct adapt *a, struct graph *graph,
                                              struct store *scratch, enum purpose purpose,
                                              struct error *e);
+/* own.c: what modules_to_save names, before the targets are matched; then what bias means, and
+ * whether all of it can be. Errors begin with the key. */
+GRAFT_MUST_USE enum graft_status adapt_mark_modules(struct adapt *a, struct layer *layer,
+                                                    struct error *e);
+GRAFT_MUST_USE enum graft_status adapt_mark_biases(struct adapt *a, size_t index, struct error *e);
+/* own.c: the bare layer of a site with trained numbers of adapter `layer`; inputs as adapt_call. */
+graft_value adapt_own(struct adapt *a, size_t layer, const struct model_site *site,
+                      const graft_value *inputs);
+/* own.c: where the trained weight of such a site is stored; the site has one. */
+const struct stored *adapt_own_weight(const struct adapt *a, const struct model_site *site);
+/* own.c: the trained bias of the site at hand. */
+graft_value adapt_own_bias(struct adapt *a);
 /* stack.c: the id of the adapter's first virtual token. */
 int64_t adapt_first_virtual(const struct adapt *a, size_t layer);
 /* stack.c: the adapter's save function; after adapt_begin_for(PURPOSE_SAVE). */
 void adapt_call_save(struct adapt *a, size_t layer);
 /* hooks.c */
 extern const struct graph_hooks adapt_hooks; /* without context */
+/* stack.c: the base of adapter number `layer` at a site. */
+graft_value adapt_base(struct adapt *a, size_t layer, const struct model_site *site,
+                       const struct model_scope *scope, const graft_value *inputs);
 /* stack.c: the site as the adapters below number `layers` make it. inputs by kind, as the base
  * functions of graft/adapter.h take them. */
 graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *site,

@@ -227,7 +227,7 @@ struct merge {
 static bool is_changed(const struct adapt *a, size_t site)
 {
     for (size_t l = 0; l < a->layer_count; l++)
-        if (a->layers[l].matched[site]) return true;
+        if (a->layers[l].matched[site] || a->layers[l].own[site] != 0) return true;
     return false;
 }
 
@@ -271,7 +271,7 @@ static enum graft_status find_biases(struct merge *m, struct error *e)
     if (m->bias == NULL || m->found == NULL)
         return error_memory(e, "the biases", (size_t)widest * sizeof *m->found);
     for (size_t i = 0; i < a->site_count; i++) {
-        if (!is_changed(a, i)) continue;
+        if (!is_changed(a, i) || a->sites[i].kind != GRAFT_SITE_LINEAR) continue;
         enum graft_status status =
             adapt_merge_site(m->adapt, &a->sites[i], m->request->backend, NULL, m->found, e);
         if (status == GRAFT_OK) status = keep_bias(m, i, m->found, e);
@@ -292,6 +292,14 @@ static const float *bias_of(void *context, const struct model_site *site)
     return m->bias[site - m->adapt->sites];
 }
 
+/* A norm or the embedding, which are trained whole. */
+static enum graft_status read_own(const struct merge *m, const struct model_site *site,
+                                  float *weight, struct error *e)
+{
+    const struct stored *stored = adapt_own_weight(m->adapt, site);
+    return stored_read(stored, m->request->backend, weight, stored->bytes, e);
+}
+
 static enum graft_status weight_of(void *context, const struct model_site *site, float *weight,
                                    struct error *e)
 {
@@ -300,6 +308,7 @@ static enum graft_status weight_of(void *context, const struct model_site *site,
     if (r->progress != NULL && r->progress(r->context, m->done, m->total))
         return error_set(e, GRAFT_E_INTERRUPTED, "stopped");
     m->done++;
+    if (site->kind != GRAFT_SITE_LINEAR) return read_own(m, site, weight, e);
     return adapt_merge_site(m->adapt, site, r->backend, weight, m->found, e);
 }
 

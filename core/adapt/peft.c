@@ -11,6 +11,7 @@
 #include "file/paths.h"
 #include "file/safetensors.h"
 #include "graph/once.h"
+#include "ref/quant.h"
 
 #include <math.h>
 #include <string.h>
@@ -105,6 +106,16 @@ static enum graft_layout layout_of(const struct adapt *a, size_t adapter)
     return (enum graft_layout)a->layers[adapter].functions->layout;
 }
 
+/* In place of what the plugin's fields say of them. */
+static void put_own(json_t *config, const struct settings_adapter *s)
+{
+    static const char *const biases[] = {"none", "all", "lora_only"};
+    const char *word = s->bias_word != NULL ? s->bias_word : biases[s->bias];
+    if (s->bias != ADAPTER_BIAS_NONE) put(config, "bias", json_string(word));
+    if (s->modules_to_save.count != 0)
+        put(config, "modules_to_save", names_json(&s->modules_to_save));
+}
+
 static json_t *config_json(const struct adapt *a, size_t index, const char *base_name)
 {
     const struct settings_adapter *s = a->layers[index].settings;
@@ -123,6 +134,7 @@ static json_t *config_json(const struct adapt *a, size_t index, const char *base
     if (functions->layout != GRAFT_LAYOUT_PEFT_PROMPT) put_targets(config, s, functions);
     for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++)
         put(config, f->key, field_json(a, f, base_name));
+    put_own(config, s);
     return config;
 }
 
@@ -294,6 +306,25 @@ static bool same_key(const struct adapt *a, const struct parameter *p, const cha
                                                                : strcmp(name, key) == 0;
 }
 
+/* PEFT keeps whole modules as the model has them: in bf16, say. */
+static enum graft_status write_floats(const struct stored *stored, const struct backend *backend,
+                                      const struct tensor_view *view, struct error *e)
+{
+    if (view->dtype == GRAFT_DTYPE_F32)
+        return stored_write(stored, backend, view->data, view->bytes, e);
+    float *wide = mem_alloc(stored->bytes);
+    if (wide == NULL) return error_memory(e, view->name, stored->bytes);
+    dequantize_row(view->dtype, view->data, wide, graft_shape_count(view->shape));
+    enum graft_status status = stored_write(stored, backend, wide, stored->bytes, e);
+    mem_free(wide);
+    return status;
+}
+
+static bool is_float(int32_t dtype)
+{
+    return dtype == GRAFT_DTYPE_F32 || dtype == GRAFT_DTYPE_F16 || dtype == GRAFT_DTYPE_BF16;
+}
+
 static enum graft_status load_parameter(const struct adapt *a, const struct parameter *p,
                                         const struct safetensors *file,
                                         const struct backend *backend, struct error *e)
@@ -308,15 +339,16 @@ static enum graft_status load_parameter(const struct adapt *a, const struct para
     enum graft_status status = GRAFT_OK;
     if (view == NULL)
         status = error_set(e, GRAFT_E_INVALID, "%s is missing", name);
-    else if (view->dtype != GRAFT_DTYPE_F32)
-        status = error_set(e, GRAFT_E_INVALID, "%s is %s; F32 is read", name, view->type_name);
+    else if (!is_float(view->dtype))
+        status = error_set(e, GRAFT_E_INVALID, "%s is %s; F32, F16 and BF16 are read", name,
+                           view->type_name);
     else if (memcmp(view->shape.dim, p->stored->shape.dim, sizeof view->shape.dim) != 0)
         status =
             error_set(e, GRAFT_E_INVALID, "%s is [%lld, %lld]; this recipe makes it [%lld, %lld]",
                       name, (long long)view->shape.dim[0], (long long)view->shape.dim[1],
                       (long long)p->stored->shape.dim[0], (long long)p->stored->shape.dim[1]);
     else
-        status = stored_write(p->stored, backend, view->data, view->bytes, e);
+        status = write_floats(p->stored, backend, view, e);
     arena_free(&arena);
     return status;
 }

@@ -92,9 +92,12 @@ graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *
                        const struct model_scope *scope, const graft_value *in)
 {
     size_t index = (size_t)(site - a->sites);
-    while (layers > 0 && !a->layers[layers - 1].matched[index]) layers--;
+    while (layers > 0 && !a->layers[layers - 1].matched[index] &&
+           a->layers[layers - 1].own[index] == 0)
+        layers--;
     if (layers == 0) return frozen(a, site, scope, in);
     struct layer *layer = &a->layers[layers - 1];
+    if (!layer->matched[index]) return adapt_own(a, layers - 1, site, in);
     struct error e = {0};
     struct frame frame = {
         .model_site = site, .scope = scope, .layer = layers - 1, .outer = a->frame};
@@ -114,6 +117,13 @@ graft_value adapt_call(struct adapt *a, size_t layers, const struct model_site *
     return y;
 }
 
+graft_value adapt_base(struct adapt *a, size_t layer, const struct model_site *site,
+                       const struct model_scope *scope, const graft_value *in)
+{
+    if (a->layers[layer].own[site - a->sites] != 0) return adapt_own(a, layer, site, in);
+    return adapt_call(a, layer, site, scope, in);
+}
+
 /* ---- the wrap ---- */
 
 static graft_value wrap_one(void *context, struct graph *graph, const struct model_site *site,
@@ -131,7 +141,8 @@ static graft_value wrap_embedding(void *context, struct graph *graph, const stru
     graft_value in[2] = {x, ids};
     (void)graph;
     for (size_t l = 0; l < a->layer_count; l++)
-        if (a->layers[l].matched[site - a->sites]) in[0] = adapt_call(a, l + 1, site, NULL, in);
+        if (a->layers[l].matched[site - a->sites] || a->layers[l].own[site - a->sites] != 0)
+            in[0] = adapt_call(a, l + 1, site, NULL, in);
     return in[0];
 }
 
@@ -320,10 +331,13 @@ static enum graft_status set_up_layer(struct adapt *a, size_t index,
     layer->settings = settings;
     layer->functions = settings->plugin->functions;
     layer->matched = arena_alloc(&a->arena, a->site_count, sizeof *layer->matched);
+    layer->own = arena_alloc(&a->arena, a->site_count, sizeof *layer->own);
     layer->filled = arena_alloc(&a->arena, words, sizeof(max_align_t));
-    if (layer->matched == NULL || layer->filled == NULL)
+    if (layer->matched == NULL || layer->own == NULL || layer->filled == NULL)
         return error_memory(e, "an adapter", a->site_count);
-    enum graft_status status = match(a, layer, e);
+    enum graft_status status = adapt_mark_modules(a, layer, e);
+    if (status == GRAFT_OK) status = match(a, layer, e);
+    if (status == GRAFT_OK) status = adapt_mark_biases(a, index, e);
     if (status == GRAFT_OK) status = list_sites(a, layer, e);
     return status == GRAFT_OK ? check_options(a, layer, e) : status;
 }
@@ -408,8 +422,9 @@ size_t adapt_count(const struct adapt *a)
 
 bool adapt_wraps_head(const struct adapt *a)
 {
+    size_t head = a->site_count - 1;
     for (size_t l = 0; l < a->layer_count; l++)
-        if (a->layers[l].matched[a->site_count - 1]) return true;
+        if (a->layers[l].matched[head] || a->layers[l].own[head] != 0) return true;
     return false;
 }
 

@@ -74,6 +74,18 @@ static enum graft_status match_targets(const struct targets *targets, const char
     return GRAFT_OK;
 }
 
+/* PEFT's (^|.*\.)NAME($|\..*) for each of modules_to_save: such modules are never targets. */
+static bool kept_whole(const struct names *modules, const char *site)
+{
+    for (size_t i = 0; i < modules->count; i++) {
+        size_t n = strlen(modules->items[i]);
+        for (const char *at = strstr(site, modules->items[i]); at != NULL && n != 0;
+             at = strstr(at + 1, modules->items[i]))
+            if ((at == site || at[-1] == '.') && (at[n] == '\0' || at[n] == '.')) return true;
+    }
+    return false;
+}
+
 static bool layer_chosen(const struct numbers *layers, int32_t layer)
 {
     if (layers->count == 0) return true;
@@ -102,8 +114,7 @@ static enum graft_status check_layers(const struct settings_adapter *a,
     return GRAFT_OK;
 }
 
-/* "q_proj, k_proj, ..., lm_head": the last parts of the names, each once. */
-static void list_names(const struct model_site *const *sites, size_t count, struct str *out)
+void targets_list(const struct model_site *const *sites, size_t count, struct str *out)
 {
     for (size_t i = 0; i < count; i++) {
         const char *dot = strrchr(sites[i]->name, '.'),
@@ -119,7 +130,7 @@ static enum graft_status nothing_matches(const struct settings_adapter *a,
                                          struct error *e)
 {
     struct str names = {0};
-    list_names(sites, count, &names);
+    targets_list(sites, count, &names);
     const char *wanted = a->target_modules.pattern;
     if (wanted == NULL)
         wanted = a->target_modules.names.count != 0 ? a->target_modules.names.items[0] : "all";
@@ -129,7 +140,8 @@ static enum graft_status nothing_matches(const struct settings_adapter *a,
         a->layers_to_transform.count != 0 || a->exclude_modules.names.count != 0 ||
                 a->exclude_modules.pattern != NULL
             ? " that layers_to_transform and exclude_modules leave"
-            : "",
+        : a->modules_to_save.count != 0 ? " that modules_to_save leaves"
+                                        : "",
         names.data != NULL ? names.data : "");
     str_free(&names);
     return status;
@@ -146,7 +158,7 @@ static enum graft_status check_each_name(const struct targets *targets,
             hit = ends_with_name(sites[i]->name, targets->names.items[n]);
         if (hit) continue;
         struct str names = {0};
-        list_names(sites, count, &names);
+        targets_list(sites, count, &names);
         enum graft_status status =
             error_set(e, GRAFT_E_INVALID,
                       "target_modules: \"%s\" matches no site of this method; the model has %s",
@@ -184,6 +196,7 @@ static enum graft_status match_all(const struct settings_adapter *a,
         status = match_targets(&a->exclude_modules, "exclude_modules", sites, count, excluded, e);
     for (size_t i = 0; i < count && status == GRAFT_OK; i++) {
         matched[i] = (all || matched[i]) && !excluded[i] &&
+                     !kept_whole(&a->modules_to_save, sites[i]->name) &&
                      layer_chosen(&a->layers_to_transform, sites[i]->layer);
         hits += matched[i];
     }

@@ -9,6 +9,9 @@
 #include "model/model.h"
 #include "recipe/settings.h"
 
+/* "q_proj, k_proj, ..., lm_head": the last parts of the names, each once. */
+void targets_list(const struct model_site *const *sites, size_t count, struct str *out);
+
 /* Sets matched[i] for each site. Without target_modules: the names of `usual` ("q_proj v_proj"), or
  * every site where it is NULL. Matching nothing is an error that lists the names to choose from. */
 GRAFT_MUST_USE enum graft_status targets_match(const struct settings_adapter *adapter,

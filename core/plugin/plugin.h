@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #include <graft/plugin.h>
+#include <stdbool.h>
 
 /* A checked plugin. The descriptor and the options are copies in this graft's own layout, whatever
  * (older or newer) layout the file was compiled with; texts and functions lie in the library. */
@@ -61,6 +62,13 @@ void plugin_list_destroy(struct plugin_list *list);
 /* Of the plugin's file as it is now. */
 GRAFT_MUST_USE enum graft_status plugin_hash(const struct plugin *plugin, char hex[HASH_HEX_SIZE],
                                              struct error *e);
+
+/* Of an adapter: the field of its config that has this key, or NULL. */
+struct graft_config_field;
+const struct graft_config_field *plugin_config_field(const struct plugin *plugin, const char *key);
+/* Does its file have a place for the model's own numbers, trained by the host: "bias",
+ * "modules_to_save"? */
+bool plugin_trains_own(const struct plugin *plugin, const char *key);
 
 /* What `graft plugin show` prints: the descriptor, then a table of its keys. */
 void plugin_describe(const struct plugin *plugin, struct str *out);

@@ -99,10 +99,6 @@ static enum graft_status read_options(const struct loader *l, const struct metho
     request.inputs = inputs;
     for (const struct node *child = m->map->first; child != NULL; child = child->next) {
         if (host_key(m, child->key) != NULL) continue;
-        if (strcmp(child->key, "modules_to_save") == 0) {
-            if (child->type == NODE_NULL) continue;
-            return read_unknown(l, m->schema, m->label, child);
-        }
         status = to_input(l, child, &inputs[request.count++]);
         if (status != GRAFT_OK) return status;
     }
@@ -190,17 +186,29 @@ static enum graft_status read_host_keys(const struct loader *l, const struct met
     return GRAFT_OK;
 }
 
+/* Numbers of the model that are trained beside the method's own need a place in its file. */
+static enum graft_status check_own(const struct loader *l, const struct method *m,
+                                   const struct settings_adapter *a)
+{
+    static const char *const keys[] = {"bias", "modules_to_save"};
+    const bool wanted[] = {a->bias != ADAPTER_BIAS_NONE, a->modules_to_save.count != 0};
+    for (size_t i = 0; i < 2; i++) {
+        const struct node *node = node_get(m->map, keys[i]);
+        char label[64];
+        if (!wanted[i] || node == NULL || plugin_trains_own(a->plugin, keys[i])) continue;
+        snprintf(label, sizeof label, "%s.%s", m->label, keys[i]);
+        return read_refuse(l, node->key_place, label,
+                           "%s has no place in its file for the model's own numbers: leave it out",
+                           a->method);
+    }
+    return GRAFT_OK;
+}
+
 static enum graft_status check_host_keys(const struct loader *l, const struct method *m,
                                          const struct settings_adapter *a)
 {
     char label[64];
     const struct node *node;
-    if (a->bias != 0 && (node = node_get(m->map, "bias")) != NULL) {
-        snprintf(label, sizeof label, "%s.bias", m->label);
-        return read_refuse(l, node->place, label,
-                           "found %s, training biases is not in this version: write none",
-                           node->text);
-    }
     if (a->layers_pattern.count != 0 && a->layers_to_transform.count == 0 &&
         (node = node_get(m->map, "layers_pattern")) != NULL) {
         snprintf(label, sizeof label, "%s.layers_pattern", m->label);
@@ -220,7 +228,8 @@ static enum graft_status read_adapter(const struct loader *l, const struct node 
     if (a->places.of == NULL) return read_no_memory(l);
     if ((status = read_host_keys(l, &m, a)) != GRAFT_OK ||
         (status = check_host_keys(l, &m, a)) != GRAFT_OK ||
-        (status = load_plugin(l, &m, a->method, &a->plugin)) != GRAFT_OK)
+        (status = load_plugin(l, &m, a->method, &a->plugin)) != GRAFT_OK ||
+        (status = check_own(l, &m, a)) != GRAFT_OK)
         return status;
     return read_options(l, &m, a->plugin, &a->options);
 }

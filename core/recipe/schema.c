@@ -149,7 +149,8 @@ static const struct schema_key adapter_keys[] = {
     NUMBER("layers_to_transform", SCHEMA_NUMBERS, layers_to_transform, NULL, 0, 1e6, "numbers of the layers; null: all"),
     KEY("layers_pattern", SCHEMA_NAMES, layers_pattern, NULL, "name of the list of layers, for layers_to_transform"),
     KEY("init_from", SCHEMA_ENTRY, init_from, NULL, "folder of an adapter to start from"),
-    CHOICE("bias", bias, "none", bias_choices, "which biases are trained: only none in this version"),
+    CHOICE("bias", bias, "none", bias_choices, "which of the model's own biases are trained: all, or those of the layers that the method acts on"),
+    KEY("modules_to_save", SCHEMA_NAMES, modules_to_save, NULL, "ends of the names of linear layers, norms and the embedding that are trained whole"),
 };
 
 #undef AT

@@ -85,6 +85,8 @@ struct places {
     const char **of; /* NULL: the default */
 };
 
+enum adapter_bias { ADAPTER_BIAS_NONE, ADAPTER_BIAS_ALL, ADAPTER_BIAS_ONLY };
+
 struct settings_adapter {
     const char *method;
     const struct plugin *plugin;
@@ -93,8 +95,10 @@ struct settings_adapter {
     struct numbers layers_to_transform;
     struct names layers_pattern;
     const char *init_from; /* a folder to start from; NULL: none */
-    int32_t bias;          /* always 0, "none", in this version */
-    struct places places;  /* rows of schema_adapter */
+    int32_t bias;          /* enum adapter_bias */
+    const char *bias_word; /* of a PEFT folder: "vera_only"; NULL: as a recipe has it */
+    struct names modules_to_save;
+    struct places places; /* rows of schema_adapter */
 };
 
 struct settings_schedule {

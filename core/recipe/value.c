@@ -266,7 +266,7 @@ enum graft_status read_default(const struct loader *l, const struct schema_key *
     return status == GRAFT_OK ? read_value(l, row, label, value, base) : status;
 }
 
-static const char *const not_yet[] = {"compare", "modules_to_save"};
+static const char *const not_yet[] = {"compare"};
 
 enum graft_status read_unknown(const struct loader *l, const struct schema *schema,
                                const char *prefix, const struct node *child)

@@ -263,8 +263,9 @@ static void test_stack(void **state)
     }
 }
 
-/* True: merged. What is refused must say that a method cannot be merged, or a new bias. */
-static bool check_method(const char *name, const char *folder)
+/* `file`: of the base, "" or a GGUF in it. True: merged. What is refused must say that a method
+ * cannot be merged, or a new bias. */
+static bool check_method(const char *name, const char *folder, const char *file)
 {
     struct error e = {0};
     char path[640], model[512];
@@ -273,7 +274,8 @@ static bool check_method(const char *name, const char *folder)
     json_t *json = NULL;
     snprintf(path, sizeof path, "%s/trace.json", folder);
     assert_ok(json_read_file(path, 1 << 16, &json, &e), &e);
-    snprintf(model, sizeof model, GOLDEN "%s", json_string_value(json_object_get(json, "base")));
+    snprintf(model, sizeof model, GOLDEN "%s%s", json_string_value(json_object_get(json, "base")),
+             file);
     json_decref(json);
     adapter_from(&r, folder);
     rig_open(&r, model, "keep");
@@ -301,10 +303,26 @@ static void test_methods(void **state)
     while ((entry = readdir(dir)) != NULL) {
         char folder[512];
         snprintf(folder, sizeof folder, GOLDEN "methods/%.200s", entry->d_name);
-        if (entry->d_name[0] != '.') merged += check_method(entry->d_name, folder);
+        if (entry->d_name[0] != '.') merged += check_method(entry->d_name, folder, "");
     }
     closedir(dir);
     assert_true(merged > 0);
+}
+
+/* Whole modules: the head or the table of a tied model, norms, a projection and its bias; biases.
+ */
+static void test_own_numbers(void **state)
+{
+    static const char *const names[] = {"save_head", "save_embedding", "save_norms", "save_ia3",
+                                        "bias_all"};
+    (void)state;
+    token_ids = some_ids;
+    for (size_t i = 0; i < 5; i++) {
+        char folder[512];
+        snprintf(folder, sizeof folder, GOLDEN "methods/%s", names[i]);
+        assert_true(check_method(names[i], folder, ""));
+        assert_true(check_method(names[i], folder, "/model.gguf"));
+    }
 }
 
 /* ---- types, and what is left alone ---- */
@@ -537,10 +555,11 @@ static void test_bias(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),   cmocka_unit_test(test_stack),
-        cmocka_unit_test(test_methods),  cmocka_unit_test(test_quantized_gguf),
-        cmocka_unit_test(test_nf4),      cmocka_unit_test(test_tied_head),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_bias),
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_methods),        cmocka_unit_test(test_own_numbers),
+        cmocka_unit_test(test_quantized_gguf), cmocka_unit_test(test_nf4),
+        cmocka_unit_test(test_tied_head),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bias),
     };
     return TEST_MAIN(tests);
 }

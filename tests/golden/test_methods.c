@@ -26,15 +26,16 @@
 enum { STEP_ROWS = 4, STEPS_OF_SCHEDULE = 20, CAPACITY = 256, MOST_METHODS = 64 };
 
 static const double peak_rate = 5e-3, weight_decay = 0.01, most_norm = 1.0;
-/* Losses and entries of adapters are absolute, norms relative. Where a trace of f32 is itself
- * further than a tenth of that from f64, trace.json may widen it: "budget". */
+/* Losses and entries of adapters are absolute, norms relative. Where torch's adapter in f32 is
+ * itself further than a tenth of that from the one in f64, trace.json may widen it: "budget". */
 static const double LOSS = 1e-4, NORM = 1e-3, FINAL = 1e-4;
 
 struct method {
     char folder[512];
     char model[512], rows[512];
     int64_t steps;
-    double ratio; /* of LoRA+'s learning rates */
+    double ratio;  /* of LoRA+'s learning rates */
+    double budget; /* of the adapter at the end */
     struct safetensors *trace, *source;
     struct data_sequence *sequences;
     int32_t *ids, *labels; /* with the virtual tokens that the adapter wants */
@@ -65,6 +66,10 @@ static void method_open(struct method *m, const char *name)
              json_string_value(json_object_get(json, "rows")));
     m->steps = json_integer_value(json_object_get(json, "steps"));
     m->ratio = json_number_value(json_object_get(json, "loraplus_lr_ratio"));
+    const json_t *noise = json_object_get(json_object_get(json, "float64_difference"), "final");
+    m->budget = json_number_value(json_object_get(json, "budget"));
+    if (m->budget > 0) assert_true(json_number_value(noise) > FINAL / 10);
+    if (!(m->budget > 0)) m->budget = FINAL;
     json_decref(json);
     snprintf(path, sizeof path, "%s/trace.safetensors", m->folder);
     assert_ok(safetensors_open(path, &m->trace, &e), &e);
@@ -328,10 +333,12 @@ static void test_method(void **state)
     compare_files(&r, &m, &worst);
     print_message("| %-16s | %.1e | %.1e | %.1e |\n", name, worst.loss, worst.norm, worst.final);
     rig_close(&r);
+    double budget = m.budget;
     method_close(&m);
     if (!(worst.loss <= LOSS)) fail_msg("a loss differs by %g, at most %g", worst.loss, LOSS);
     if (!(worst.norm <= NORM)) fail_msg("a norm differs by %g, at most %g", worst.norm, NORM);
-    if (!(worst.final <= FINAL)) fail_msg("adapters differ by %g, at most %g", worst.final, FINAL);
+    if (!(worst.final <= budget))
+        fail_msg("adapters differ by %g, at most %g", worst.final, budget);
 }
 
 static int by_name(const void *a, const void *b)

@@ -102,6 +102,17 @@ def check_head(graft, work):
     return float((logits(model) - logits(again)).abs().max())
 
 
+def check_saved(graft, work, case):
+    """Whole modules: PEFT puts its copies in their places, too."""
+    adapter = DATA / "methods" / case
+    base = DATA / json.loads((adapter / "trace.json").read_text())["base"]
+    model = PeftModel.from_pretrained(load(base), adapter, autocast_adapter_dtype=False)
+    expected = logits(model.merge_and_unload().eval())
+    assert float((logits(load(base)) - expected).abs().max()) > 1e-2
+    again = load(merge(graft, adapter, base, work / case))
+    return float((expected - logits(again)).abs().max())
+
+
 def main():
     graft = Path(sys.argv[1]).resolve()
     logging.disable_progress_bar()
@@ -117,6 +128,10 @@ def main():
             results["GGUF weights"] = check_gguf(graft, case, merged, work)
         print(f"{case}: " + ", ".join(f"{k} differ by {v:.1e}" for k, v in results.items()))
         failed |= any(not v <= BUDGET[k] for k, v in results.items())
+    for case in ("save_head", "save_embedding", "save_norms", "bias_all"):
+        worst = check_saved(graft, work, case)
+        print(f"{case}: logits differ by {worst:.1e}")
+        failed |= not worst <= BUDGET["logits"]
     worst = check_head(graft, work)
     print(f"llama, head adapted and untied: logits differ by {worst:.1e}")
     shutil.rmtree(work)

@@ -413,9 +413,11 @@ static void test_methods(void **state)
             "r.yaml:8:6: adapter.1.r: found 0, expected an integer from 1 to 4096");
     refused(NO_ADAPTER "adapter: {method: full}\n", "r.yaml:4:10: adapter.steps: missing");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, bias: all}\n",
-            "r.yaml:4:41: adapter.bias: found all, training biases is not in this version");
+            "r.yaml:4:35: adapter.bias: full has no place in its file for the model's own numbers");
+    refused(NO_ADAPTER "adapter: {method: full, steps: 1, bias: some}\n",
+            "r.yaml:4:41: adapter.bias: found \"some\"; did you mean \"none\"?, expected one of none, all");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, modules_to_save: [lm_head]}\n",
-            "r.yaml:4:35: adapter.modules_to_save: is not in this version");
+            "r.yaml:4:35: adapter.modules_to_save: full has no place in its file");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, layers_pattern: h}\n",
             "r.yaml:4:35: adapter.layers_pattern: has no effect without layers_to_transform");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, target_modules: 3}\n",
