@@ -247,7 +247,7 @@ static void remove_folder(const char *path)
     static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors",
                                         "adapter.safetensors"};
     for (size_t i = 0; i < 3; i++) {
-        char file[128];
+        char file[256];
         snprintf(file, sizeof file, "%s/%s", path, names[i]);
         unlink(file);
     }
