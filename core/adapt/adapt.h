@@ -41,7 +41,24 @@ struct adapt_mode {
  * time. */
 struct model_wrap adapt_begin(struct adapt *adapt, struct graph *graph,
                               const struct adapt_mode *mode);
+/* What the adapters of this training program add to the loss, once per step, [1]; 0: nothing. When
+ * the whole model is built, before adapt_end. */
+graft_value adapt_penalty(const struct adapt *adapt);
 void adapt_end(struct adapt *adapt);
+
+/* ---- after the gradients (graft/after.h) ---- */
+
+/* GRAFT_E_INVALID where an adapter wants another number of steps; before anything is trained. */
+GRAFT_MUST_USE enum graft_status adapt_check_steps(const struct adapt *adapt, int64_t steps,
+                                                   struct error *e);
+struct graft_update;
+/* Calls the adapters' `after` functions into the optimizer's program, whose hooks are the caller's.
+ * Before each call `at` is told what the names of the site's parameters and states begin with. */
+void adapt_after(struct adapt *adapt, struct graph *graph, const struct graft_update *u,
+                 void (*at)(void *context, const char *key), void *context);
+/* After an update's program, `step` counting from 1: lets the adapters rank where it is due. */
+GRAFT_MUST_USE enum graft_status adapt_rank(struct adapt *adapt, int64_t step,
+                                            const struct backend *backend, struct error *e);
 
 /* What the adapters change about packed rows (graft/adapter.h, struct graft_rows_change), summed.
  */

@@ -114,6 +114,14 @@ static bool to_input(const struct reader *r, const char *key, const json_t *valu
     return true;
 }
 
+/* Then "rank_pattern" says what the file leaves out. */
+static bool ranks(const struct plugin *plugin)
+{
+    const struct layer layer = {.functions = plugin->functions};
+    const struct graft_adapter *f = adapt_later(&layer);
+    return f != NULL && f->ranked != NULL;
+}
+
 static enum graft_status read_options(const struct reader *r, json_t *config,
                                       struct settings_adapter *a)
 {
@@ -129,7 +137,7 @@ static enum graft_status read_options(const struct reader *r, json_t *config,
             continue;
         }
         const struct graft_config_field *fixed = plugin_config_field(a->plugin, key);
-        if (among(key, host_keys, 4) ||
+        if (among(key, host_keys, 4) || (strcmp(key, "rank_pattern") == 0 && ranks(a->plugin)) ||
             (among(key, own_keys, 2) && plugin_trains_own(a->plugin, key)) ||
             among(key, informational, sizeof informational / sizeof informational[0]) ||
             (fixed == NULL && says_off(key, value)) || is_fixed(fixed, value))

@@ -211,6 +211,18 @@ static void hook_save(void *context, struct graft_builder *b, const char *key, g
     a->saved[a->saved_count++] = (struct saved_value){copy, v};
 }
 
+static void hook_penalty(void *context, struct graft_builder *b, graft_value v)
+{
+    struct adapt *a = context;
+    if (!a->mode.training) return;
+    if (graft_shape_count(graft_shape_of(b, v)) != 1) {
+        graft_fail(b, "a penalty is one number");
+        return;
+    }
+    v = graft_reshape(b, v, graft_shape1(1));
+    a->penalty = a->penalty.id != 0 ? graft_add(b, a->penalty, v) : v;
+}
+
 static void hook_save_scaled(void *context, struct graft_builder *b, const char *option,
                              double times)
 {
@@ -272,4 +284,5 @@ const struct graph_hooks adapt_hooks = {.param = hook_param,
                                         .tokens = hook_tokens,
                                         .text_state = hook_text_state,
                                         .factor = hook_factor,
-                                        .save_scaled = hook_save_scaled};
+                                        .save_scaled = hook_save_scaled,
+                                        .penalty = hook_penalty};

@@ -6,6 +6,7 @@
 #define CORE_ADAPT_INTERNAL_H
 
 #include "adapt/adapt.h"
+#include "file/tensor.h"
 
 #include <graft/adapter.h>
 
@@ -30,6 +31,7 @@ struct layer { /* one adapter of the stack */
     void *filled;                    /* the plugin's options for the current site */
     const struct graft_site **sites; /* the matched ones, for the model pass */
     size_t site_count;
+    struct ranking *ranking; /* after.c; NULL until it ranks */
 };
 
 struct shared_value {
@@ -97,6 +99,7 @@ struct adapt {
     struct frame *frame; /* the call at work */
     struct shared_value *shared;
     size_t shared_count, shared_capacity;
+    graft_value penalty;
     struct saved_value *saved;
     size_t saved_count, saved_capacity, saving; /* saving: the adapter */
     struct saved_scale *scales;
@@ -169,6 +172,25 @@ adapt_write_factors(const struct adapt *a, const struct backend *backend, struct
 /* peft.c: what the file calls this key of a site; NULL when memory ran out. */
 const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *key,
                            struct arena *arena);
+
+/* after.c: the part of a table that a plugin of an older sdk has not; NULL there. */
+const struct graft_adapter *adapt_later(const struct layer *layer);
+/* after.c: a parameter or a state of a site; NULL: there is none, or memory ran out. */
+const struct stored *adapt_find(const struct adapt *a, size_t layer, const char *site, bool state,
+                                const char *name, struct arena *arena);
+
+/* ranked.c: of an adapter that ranks entries, the config's "rank_pattern" of what the file leaves
+ * out; NULL where that is nothing. */
+GRAFT_MUST_USE enum graft_status ranked_pattern(const struct adapt *a, size_t index,
+                                                const struct backend *backend, json_t **pattern,
+                                                struct error *e);
+/* ranked.c: takes what the pattern (may be NULL) leaves out from a parameter's numbers. */
+void ranked_thin(const struct adapt *a, const struct parameter *p, const json_t *pattern,
+                 struct tensor_view *view);
+/* ranked.c: puts zeros there instead, into a copy in `arena`, if the tensor fits the pattern. */
+GRAFT_MUST_USE enum graft_status ranked_widen(const struct adapt *a, const struct parameter *p,
+                                              const json_t *pattern, struct tensor_view *view,
+                                              struct arena *arena, struct error *e);
 
 /* adapterhub.c: its adapter_config.json; NULL when memory ran out. */
 json_t *hub_config(const struct adapt *a, size_t index, const char *base_name);

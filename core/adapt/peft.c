@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char prefix[] = "base_model.model.";
+static const char prefix[] = "base_model.model.", rank_pattern[] = "rank_pattern";
 
 /* Writing */
 
@@ -133,7 +133,8 @@ static json_t *config_json(const struct adapt *a, size_t index, const char *base
     }
     if (functions->layout != GRAFT_LAYOUT_PEFT_PROMPT) put_targets(config, s, functions);
     for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++)
-        put(config, f->key, field_json(a, f, base_name));
+        if (strcmp(f->json, GRAFT_CONFIG_IGNORED) != 0)
+            put(config, f->key, field_json(a, f, base_name));
     put_own(config, s);
     return config;
 }
@@ -155,7 +156,7 @@ static void scale_options(const struct adapt *a, size_t index, json_t *config)
 }
 
 static enum graft_status write_config(const struct adapt *a, size_t index, const char *folder,
-                                      const char *base_name, struct error *e)
+                                      const char *base_name, json_t *pattern, struct error *e)
 {
     struct str text = {0};
     bool hub = layout_of(a, index) == GRAFT_LAYOUT_ADAPTERHUB;
@@ -163,6 +164,7 @@ static enum graft_status write_config(const struct adapt *a, size_t index, const
     char *path = path_join(folder, "adapter_config.json");
     enum graft_status status = GRAFT_OK;
     if (config != NULL) scale_options(a, index, config);
+    if (config != NULL && pattern != NULL) put(config, rank_pattern, json_incref(pattern));
     if (config != NULL) json_write(&text, config, 2, true);
     str_putc(&text, '\n');
     if (config == NULL || path == NULL || text.failed)
@@ -179,6 +181,7 @@ struct tensors {
     struct arena arena;
     struct tensor_view *views;
     size_t count;
+    json_t *pattern; /* of what the file leaves out, or NULL */
 };
 
 static const char *file_name(const struct adapt *a, size_t adapter)
@@ -226,6 +229,7 @@ static enum graft_status read_parameters(const struct adapt *a, size_t index,
                                                     .shape = p->stored->shape,
                                                     .data = data,
                                                     .bytes = p->stored->bytes};
+        ranked_thin(a, p, t->pattern, &t->views[t->count - 1]);
     }
     return GRAFT_OK;
 }
@@ -285,18 +289,25 @@ enum graft_status adapt_save(struct adapt *a, size_t index, const char *folder,
                              const char *base_name, const struct backend *backend, struct error *e)
 {
     static const struct safetensors_pair metadata[] = {{"format", "pt"}};
-    struct tensors t = {{0}, NULL, 0};
+    struct tensors t = {{0}, NULL, 0, NULL};
     char *path = path_join(folder, file_name(a, index));
-    enum graft_status status = path != NULL ? GRAFT_OK : error_memory(e, "a path", strlen(folder));
+    enum graft_status status = path != NULL ? ranked_pattern(a, index, backend, &t.pattern, e)
+                                            : error_memory(e, "a path", strlen(folder));
     if (status == GRAFT_OK) status = collect(a, index, backend, &t, e);
-    if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, e);
+    if (status == GRAFT_OK) status = write_config(a, index, folder, base_name, t.pattern, e);
     if (status == GRAFT_OK) status = safetensors_write(path, t.views, t.count, metadata, 1, e);
     mem_free(path);
+    json_decref(t.pattern);
     arena_free(&t.arena);
     return status;
 }
 
 /* Reading */
+
+struct source {
+    struct safetensors *tensors;
+    json_t *pattern; /* of what it leaves out, or NULL */
+};
 
 /* Does a tensor of this name belong under this key? */
 static bool same_key(const struct adapt *a, const struct parameter *p, const char *name,
@@ -326,18 +337,26 @@ static bool is_float(int32_t dtype)
 }
 
 static enum graft_status load_parameter(const struct adapt *a, const struct parameter *p,
-                                        const struct safetensors *file,
-                                        const struct backend *backend, struct error *e)
+                                        const struct source *file, const struct backend *backend,
+                                        struct error *e)
 {
     struct arena arena = {0};
     const struct tensor_view *view = NULL;
+    struct tensor_view whole = {0};
     const char *name = file_key(a, p, &arena);
     if (name == NULL) return error_memory(e, p->key, 0);
-    for (size_t i = 0; i < safetensors_count(file) && view == NULL; i++)
-        if (same_key(a, p, safetensors_tensor(file, i)->name, name))
-            view = safetensors_tensor(file, i);
+    for (size_t i = 0; i < safetensors_count(file->tensors) && view == NULL; i++)
+        if (same_key(a, p, safetensors_tensor(file->tensors, i)->name, name))
+            view = safetensors_tensor(file->tensors, i);
     enum graft_status status = GRAFT_OK;
-    if (view == NULL)
+    if (view != NULL && is_float(view->dtype)) {
+        whole = *view;
+        status = ranked_widen(a, p, file->pattern, &whole, &arena, e);
+        view = &whole;
+    }
+    if (status != GRAFT_OK)
+        ; /* memory */
+    else if (view == NULL)
         status = error_set(e, GRAFT_E_INVALID, "%s is missing", name);
     else if (!is_float(view->dtype))
         status = error_set(e, GRAFT_E_INVALID, "%s is %s; F32, F16 and BF16 are read", name,
@@ -377,21 +396,39 @@ static enum graft_status refuse_others(const struct adapt *a, size_t index,
     return status;
 }
 
+/* Which entries the file leaves out, if its config says so. */
+static enum graft_status read_pattern(const struct adapt *a, size_t index, const char *folder,
+                                      json_t **pattern, struct error *e)
+{
+    const struct graft_adapter *f = adapt_later(&a->layers[index]);
+    json_t *config = NULL;
+    if (f == NULL || f->ranked == NULL) return GRAFT_OK;
+    char *path = path_join(folder, "adapter_config.json");
+    if (path == NULL) return error_memory(e, "a path", strlen(folder));
+    enum graft_status status = json_read_file(path, 1 << 20, &config, e);
+    if (status == GRAFT_OK) *pattern = json_incref(json_object_get(config, rank_pattern));
+    json_decref(config);
+    mem_free(path);
+    return status;
+}
+
 enum graft_status adapt_load(struct adapt *a, size_t index, const char *folder,
                              const struct backend *backend, struct error *e)
 {
-    struct safetensors *file = NULL;
+    struct source file = {NULL, NULL};
     char *path = path_join(folder, file_name(a, index));
     if (path == NULL) return error_memory(e, "a path", strlen(folder));
-    enum graft_status status = safetensors_open(path, &file, e);
+    enum graft_status status = safetensors_open(path, &file.tensors, e);
     if (status == GRAFT_OK) {
-        status = refuse_others(a, index, file, e);
+        status = refuse_others(a, index, file.tensors, e);
+        if (status == GRAFT_OK) status = read_pattern(a, index, folder, &file.pattern, e);
         for (size_t i = 0; i < a->parameter_count && status == GRAFT_OK; i++)
             if (a->parameters[i].adapter == index && !a->parameters[i].unsaved)
-                status = load_parameter(a, &a->parameters[i], file, backend, e);
+                status = load_parameter(a, &a->parameters[i], &file, backend, e);
         if (status != GRAFT_OK) error_place(e, "%s", path);
     }
-    safetensors_close(file);
+    safetensors_close(file.tensors);
+    json_decref(file.pattern);
     mem_free(path);
     return status;
 }

@@ -206,6 +206,7 @@ struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
     a->mode = *mode;
     a->purpose = purpose;
     a->shared_count = 0;
+    a->penalty = (graft_value){0};
     graph_set_hooks(graph, &hooks);
     for (size_t i = 0; i < a->layer_count; i++) call_model(a, i, a->layers[i].functions->model);
     return (struct model_wrap){.context = a,
@@ -224,6 +225,11 @@ struct model_wrap adapt_begin(struct adapt *a, struct graph *graph, const struct
 void adapt_call_save(struct adapt *a, size_t layer)
 {
     call_model(a, layer, a->layers[layer].functions->save);
+}
+
+graft_value adapt_penalty(const struct adapt *a)
+{
+    return a->penalty;
 }
 
 void adapt_end(struct adapt *a)

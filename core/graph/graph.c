@@ -359,6 +359,26 @@ static void api_save_scaled(struct graft_builder *b, const char *option, double 
         not_here(g, "save_scaled");
 }
 
+static void api_penalty(struct graft_builder *b, graft_value v)
+{
+    struct graph *g = graph_of(b);
+    if (graph_failed(g)) return;
+    if (g->hooks.penalty != NULL)
+        g->hooks.penalty(g->hooks.context, b, v);
+    else
+        not_here(g, "graft_penalty");
+}
+
+static graft_value api_updated(struct graft_builder *b, const struct graft_site *site,
+                               const char *name, graft_value *gradient)
+{
+    struct graph *g = graph_of(b);
+    *gradient = (graft_value){0};
+    if (graph_failed(g)) return *gradient;
+    if (g->hooks.updated == NULL) return not_here(g, "graft_updated");
+    return g->hooks.updated(g->hooks.context, b, site, name, gradient);
+}
+
 static graft_value api_state(struct graft_builder *b, const void *update, const char *name,
                              struct graft_shape shape, int32_t dtype, int32_t init)
 {
@@ -398,6 +418,8 @@ static const struct graft_builder_api builder_api = {
     .text_state = api_text_state,
     .factor = api_factor,
     .save_scaled = api_save_scaled,
+    .penalty = api_penalty,
+    .updated = api_updated,
 };
 
 enum graft_status graph_create(struct graph **out, struct error *e)

@@ -32,6 +32,9 @@ struct graph_hooks {
     graft_value (*factor)(void *context, struct graft_builder *b, const struct graft_site *site,
                           int32_t kind, int64_t rank, int32_t right);
     void (*save_scaled)(void *context, struct graft_builder *b, const char *option, double times);
+    void (*penalty)(void *context, struct graft_builder *b, graft_value v);
+    graft_value (*updated)(void *context, struct graft_builder *b, const struct graft_site *site,
+                           const char *name, graft_value *gradient);
     graft_value (*dropout)(void *context, struct graft_builder *b, graft_value x, double rate);
     graft_value (*state)(void *context, struct graft_builder *b, const void *update,
                          const char *name, struct graft_shape shape, int32_t dtype, int32_t init);

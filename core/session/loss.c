@@ -28,13 +28,14 @@ enum graft_status batch_slot_create(struct session *s, size_t capacity, struct b
     b.index = add_entry(s, "index", GRAFT_DTYPE_I32, capacity, trained);
     b.target = add_entry(s, "target", GRAFT_DTYPE_I32, capacity, trained);
     b.scale = add_entry(s, "scale", GRAFT_DTYPE_F32, 1, GRAFT_ROWS_FIXED);
+    b.once = add_entry(s, "once", GRAFT_DTYPE_F32, 1, GRAFT_ROWS_FIXED);
     b.step = add_entry(s, "step", GRAFT_DTYPE_I32, 1, GRAFT_ROWS_FIXED);
     if (b.step != NULL && b.ids != NULL) {
         b.stage_bytes = b.step->offset + b.step->bytes - b.ids->offset;
         b.stage = mem_zalloc(1, b.stage_bytes);
     }
     if (b.stage == NULL || b.positions == NULL || b.first == NULL || b.last == NULL ||
-        b.row == NULL || b.index == NULL || b.target == NULL || b.scale == NULL) {
+        b.row == NULL || b.index == NULL || b.target == NULL || b.scale == NULL || b.once == NULL) {
         mem_free(b.stage);
         return error_memory(e, "a batch", capacity * 28);
     }
@@ -54,12 +55,13 @@ static void stage(const struct batch_slot *slot, const struct stored *entry, con
     memcpy(slot->stage + (entry->offset - slot->ids->offset), from, bytes);
 }
 
-static enum graft_status upload(const struct session *s, const struct batch_slot *slot,
+static enum graft_status upload(const struct session *s, const struct loss_program *p,
                                 const struct micro_batch *batch, double scale, uint32_t step,
                                 struct error *e)
 {
+    const struct batch_slot *slot = p->slot;
     size_t bytes = slot->capacity * sizeof(int32_t);
-    float scale32 = (float)scale;
+    float scale32 = (float)scale, once32 = (float)p->once;
     stage(slot, slot->ids, batch->ids, bytes);
     stage(slot, slot->positions, batch->positions, bytes);
     stage(slot, slot->first, batch->first, bytes);
@@ -68,6 +70,7 @@ static enum graft_status upload(const struct session *s, const struct batch_slot
     stage(slot, slot->index, batch->index, bytes);
     stage(slot, slot->target, batch->target, bytes);
     stage(slot, slot->scale, &scale32, sizeof scale32);
+    stage(slot, slot->once, &once32, sizeof once32);
     stage(slot, slot->step, &step, sizeof step);
     return stored_write(slot->ids, s->backend, slot->stage, slot->stage_bytes, e);
 }
@@ -91,10 +94,15 @@ static void build(struct session *s, const struct batch_slot *slot, struct graph
     graft_value x = b->api->op(b, GRAFT_OP_GATHER_ROWS, gather, 2, NULL);
     out->nll = model_loss(s->model, g, x, graph_stored(g, slot->target), &wrap,
                           s->adapt != NULL && adapt_wraps_head(s->adapt));
-    if (s->adapt != NULL) adapt_end(s->adapt);
     graph_set_place(g, "");
     graph_set_block(g, -1);
     out->loss = graft_sum(b, graft_mul(b, out->nll, graph_stored(g, slot->scale)), 1);
+    if (s->adapt != NULL) {
+        graft_value penalty = adapt_penalty(s->adapt);
+        if (penalty.id != 0)
+            out->loss = graft_add(b, out->loss, graft_mul(b, penalty, graph_stored(g, slot->once)));
+        adapt_end(s->adapt);
+    }
     graph_keep(g, out->nll);
     graph_keep(g, out->loss);
 }
@@ -142,7 +150,7 @@ enum graft_status loss_program_blame(struct session *s, struct loss_program *p,
                                      const struct micro_batch *batch, double scale, uint32_t step,
                                      struct str *out, struct error *e)
 {
-    enum graft_status status = upload(s, p->slot, batch, scale, step, e);
+    enum graft_status status = upload(s, p, batch, scale, step, e);
     if (status != GRAFT_OK) return status;
     return program_blame(p->program, p->plan, live_of(batch).count, out, e);
 }
@@ -151,7 +159,7 @@ enum graft_status loss_program_run(struct session *s, struct loss_program *p,
                                    const struct micro_batch *batch, double scale, uint32_t step,
                                    float *loss, struct error *e)
 {
-    enum graft_status status = upload(s, p->slot, batch, scale, step, e);
+    enum graft_status status = upload(s, p, batch, scale, step, e);
     if (status == GRAFT_OK) status = program_run(p->program, live_of(batch).count, e);
     if (status == GRAFT_OK) status = program_read(p->program, p->loss, loss, sizeof *loss, e);
     return status;

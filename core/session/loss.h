@@ -14,6 +14,7 @@ struct batch_slot {
     size_t capacity;
     struct stored *ids, *positions, *first, *last, *row, *index, *target; /* i32 [capacity] */
     struct stored *scale; /* f32 [1]: 1 / trained tokens of the step */
+    struct stored *once;  /* f32 [1]: factor on terms that enter a step once */
     struct stored *step;  /* i32 [1] */
     unsigned char *stage; /* host copy of all of them */
     uint64_t stage_bytes;
@@ -29,6 +30,8 @@ struct loss_program {
     struct program *program;
     graft_value loss; /* [1] f32: scale times the sum of nll */
     graft_value nll;  /* [capacity] f32, one per trained token */
+    double once; /* the next run's factor on what adapters add to the loss once per step: the loss
+                    scale in the first micro-batch, else 0, as it is at first */
 };
 
 /* training: with dropout, and adding the gradients of the loss to those in the store. recompute:

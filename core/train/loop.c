@@ -60,6 +60,7 @@ static enum graft_status run_micro_batches(struct trainer *t, const struct packe
     for (size_t m = 0; m < step->count; m++) {
         float part = 0;
         pack_micro_batch(step, m, &t->batch);
+        t->train_program.once = m == 0 ? scale : 0.0;
         enum graft_status status =
             loss_program_run(t->session, &t->train_program, &t->batch,
                              scale / (double)step->trained, (uint32_t)t->step + 1, &part, e);

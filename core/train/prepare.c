@@ -186,6 +186,7 @@ enum graft_status trainer_prepare(struct trainer *t, struct error *e)
     enum graft_status status = open_session(t, e);
     if (status == GRAFT_OK) status = read_data(t, e);
     if (status == GRAFT_OK) status = make_order(t, e);
+    if (status == GRAFT_OK) status = adapt_check_steps(t->session->adapt, t->total_steps, e);
     if (status == GRAFT_OK) status = plan_programs(t, e);
     return status;
 }

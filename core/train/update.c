@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Builds the update graph around the optimizer plugin. An elementwise optimizer is called once on
- * the flat vector of all parameters, another once per tensor.
+ * the flat vector of all parameters, another once per tensor. Adapters may add nodes after it.
  */
 #include "train/update.h"
 
 #include "adapt/groups.h"
 #include "base/memory.h"
 
-#include <graft/optimizer.h>
+#include <graft/after.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A parameter as the step leaves it, and its gradient; [0] alone where all lie on one vector. */
+struct stepped {
+    graft_value next, gradient;
+};
 
 /* What the hooks need to know while the plugin is called. */
 struct builder_state {
@@ -20,6 +25,9 @@ struct builder_state {
     graft_value guard;
     const struct graft_update *update;
     struct update_program *out;
+    struct stepped *stepped; /* as the parameters lie */
+    size_t at;               /* the one at work */
+    bool flat;
 };
 
 static bool same_shape(struct graft_shape a, struct graft_shape b)
@@ -54,6 +62,7 @@ static graft_value hook_assign(void *context, struct graft_builder *b, graft_val
     struct builder_state *s = context;
     graft_value inputs[3] = {stored, value, s->guard};
     b->api->op(b, GRAFT_OP_ASSIGN, inputs, 3, NULL);
+    if (stored.id == s->update->param.id && stored.id != 0) s->stepped[s->at].next = value;
     return value;
 }
 
@@ -88,6 +97,7 @@ static void call_plugin(struct builder_state *s, const struct settings *settings
     const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
     struct graph_hooks hooks = {.context = s, .state = hook_state, .assign = hook_assign};
     s->update = u;
+    s->stepped[s->at] = (struct stepped){u->param, u->grad};
     graph_set_hooks(s->graph, &hooks);
     optimizer->update(graph_builder(s->graph), option_values_get(settings->optimizer.options), u);
     graph_set_hooks(s->graph, NULL);
@@ -115,7 +125,7 @@ static void build_each(struct builder_state *s, const struct settings *settings,
     struct graft_builder *b = graph_builder(s->graph);
     graft_value lr = u->lr;
     for (const struct stored *p = store_first(s->session->store, STORE_ADAPTER); p != NULL;
-         p = p->next) {
+         p = p->next, s->at++) {
         char prefix[512];
         snprintf(prefix, sizeof prefix, "%s/", p->name);
         s->prefix = prefix;
@@ -133,12 +143,62 @@ static void build_each(struct builder_state *s, const struct settings *settings,
     }
 }
 
+/* ---- after it ---- */
+
+static graft_value hook_updated(void *context, struct graft_builder *b,
+                                const struct graft_site *site, const char *name,
+                                graft_value *gradient)
+{
+    struct builder_state *s = context;
+    size_t length = strlen(s->prefix), at = 0; /* the prefix ends with a slash */
+    const struct stored *p = store_first(s->session->store, STORE_ADAPTER);
+    for (; p != NULL; p = p->next, at++)
+        if (strncmp(p->name, s->prefix, length - 1) == 0 && p->name[length - 1] == '.' &&
+            strcmp(p->name + length, name) == 0)
+            break;
+    if (p == NULL) {
+        graft_fail(b, "%s: %s has no trained parameter of this name", name, site->name);
+        return (graft_value){0};
+    }
+    if (!s->flat) {
+        *gradient = s->stepped[at].gradient;
+        return s->stepped[at].next;
+    }
+    int64_t begin = (int64_t)(p->offset / sizeof(float)), count = graft_shape_count(p->shape);
+    *gradient = graft_reshape(b, graft_slice(b, s->stepped[0].gradient, 0, begin, count), p->shape);
+    return graft_reshape(b, graft_slice(b, s->stepped[0].next, 0, begin, count), p->shape);
+}
+
+static void at_site(void *context, const char *key)
+{
+    struct builder_state *s = context;
+    s->prefix = key;
+}
+
+static void build_after(struct builder_state *s, struct graft_update *u)
+{
+    struct graph_hooks hooks = {
+        .context = s, .state = hook_state, .assign = hook_assign, .updated = hook_updated};
+    if (s->session->adapt == NULL) return;
+    u->param = u->grad = (graft_value){0};
+    u->shape = graft_shape1(0);
+    s->update = u;
+    graph_set_hooks(s->graph, &hooks);
+    adapt_after(s->session->adapt, s->graph, u, at_site, s);
+    graph_set_hooks(s->graph, NULL);
+}
+
 static void build(struct session *session, const struct settings *settings, struct graph *graph,
-                  struct update_program *out)
+                  struct stepped *stepped, struct update_program *out)
 {
     const struct graft_optimizer *optimizer = settings->optimizer.plugin->functions;
     struct graft_builder *b = graph_builder(graph);
-    struct builder_state s = {.session = session, .graph = graph, .prefix = "", .out = out};
+    struct builder_state s = {.session = session,
+                              .graph = graph,
+                              .prefix = "",
+                              .out = out,
+                              .stepped = stepped,
+                              .flat = optimizer->elementwise != 0};
     struct graft_update u = {.struct_size = sizeof u};
     graft_value all = graph_stored(graph, store_flat(session->store, STORE_GRADIENT));
     graft_value unscale = input(&s, "unscale", &out->unscale);
@@ -154,6 +214,7 @@ static void build(struct session *session, const struct settings *settings, stru
         build_flat(&s, settings, &u, factor);
     else
         build_each(&s, settings, &u, factor);
+    build_after(&s, &u);
     graph_keep(graph, out->norm);
 }
 
@@ -200,12 +261,19 @@ enum graft_status update_plan(struct session *session, const struct settings *se
 {
     struct update_program u = {.loss_scale = 1.0};
     struct graph *graph = NULL;
+    size_t count = 1;
+    for (const struct stored *p = store_first(session->store, STORE_ADAPTER); p != NULL;
+         p = p->next)
+        count++;
+    struct stepped *stepped = mem_zalloc(count, sizeof *stepped);
+    if (stepped == NULL) return error_memory(e, "an update", count * sizeof *stepped);
     enum graft_status status = plan_vectors(session, settings, &u, e);
     if (status == GRAFT_OK) status = graph_create(&graph, e);
     if (status == GRAFT_OK) {
-        build(session, settings, graph, &u);
+        build(session, settings, graph, stepped, &u);
         status = session_plan(session, graph, &u.plan, e);
     }
+    mem_free(stepped);
     graph_destroy(graph);
     if (status == GRAFT_OK)
         *out = u;
@@ -248,5 +316,7 @@ enum graft_status update_run(struct session *session, struct update_program *u, 
         status = stored_write(u->unscale, session->backend, &unscale32, sizeof unscale32, e);
     if (status == GRAFT_OK) status = program_run(u->program, live, e);
     if (status == GRAFT_OK) status = program_read(u->program, u->norm, norm, sizeof *norm, e);
+    if (status == GRAFT_OK && session->adapt != NULL)
+        status = adapt_rank(session->adapt, step, session->backend, e);
     return status;
 }

@@ -10,6 +10,7 @@
 #ifndef GRAFT_ADAPTER_H
 #define GRAFT_ADAPTER_H
 
+#include <graft/after.h>
 #include <graft/builder.h>
 #include <graft/plugin.h>
 #include <graft/site.h>
@@ -19,7 +20,9 @@ extern "C" {
 #endif
 
 /* A field of adapter_config.json beside the options: json is its text, or one of the words below,
- * which stand for a number of the model or its name. */
+ * which stand for a number of the model or its name. A PEFT method that lists "bias" or
+ * "modules_to_save" lets recipes set them: the host trains those numbers of the model and keeps
+ * them in the adapter's file. */
 struct graft_config_field {
     const char *key, *json;
 };
@@ -30,6 +33,7 @@ struct graft_config_field {
 #define GRAFT_CONFIG_KV_HEADS "$kv_heads"
 #define GRAFT_CONFIG_KV_SIZE "$kv_size" /* kv_heads * head_size */
 #define GRAFT_CONFIG_NAME "$name"
+#define GRAFT_CONFIG_IGNORED "$ignored" /* any value is read and none written */
 
 /* The folder that the adapter is kept as. */
 enum graft_layout {
@@ -88,7 +92,39 @@ struct graft_adapter {
     /* 1 promises that the model is unchanged while every parameter has its first value, which some
      * options may void. NULL: no promise. */
     int32_t (*identity)(const void *options);
+
+    /* Later steps (graft/after.h): what looks at gradients and takes capacity away. All may be
+     * NULL.
+     *
+     * In the program of the optimizer and after it, once for each site: nodes that keep numbers
+     * about its parameters, by graft_updated and, on the same u, graft_state and graft_assign. A
+     * step without finite gradients changes them as little as the parameters. States are kept in
+     * checkpoints. Of u the step, the learning rate and the weight decay are set. */
+    void (*after)(struct graft_builder *b, const void *options, const struct graft_site *site,
+                  const struct graft_update *u);
+    /* The parameters with an axis of entries; ends with name NULL. The first one holds one number
+     * for each entry, and an entry that is pruned and whose number is 0 is left out of the
+     * adapter's file ("rank_pattern" of its config says which). With it `after` makes the f32
+     * states "score" and "pruned" of one number for each entry. */
+    const struct graft_ranked *ranked;
+    /* Is `rank` called after this step? */
+    int32_t (*due)(const void *options, int64_t step);
+    /* On the host, after the step's program. */
+    void (*rank)(const void *options, struct graft_ranking *r);
+    /* Before anything is trained: 1, or 0 and in `text` (a KEY: REASON) why a run of so many steps
+     * makes no sense. */
+    int32_t (*check_steps)(const void *options, int64_t steps, char *text, size_t size);
 };
+
+/* A term of the training loss: it enters once per step, however the step is split, and neither
+ * evaluation nor generation sees it. From the model's and the sites' functions; [1]. */
+static inline void graft_penalty(struct graft_builder *b, graft_value v)
+{
+    if (b->api->struct_size < offsetof(struct graft_builder_api, penalty) + sizeof b->api->penalty)
+        graft_fail(b, "graft_penalty needs a later graft");
+    else
+        b->api->penalty(b, v);
+}
 
 /* What stands below: the frozen part, or the adapter stacked under this one. */
 static inline graft_value graft_base(struct graft_builder *b, const struct graft_linear_site *site,

@@ -100,6 +100,10 @@ struct graft_builder_api {
     /* In the save function: the config gets this option's number, and those of its patterns, times
      * `times`. */
     void (*save_scaled)(struct graft_builder *b, const char *option, double times);
+    /* Adapters only (graft/adapter.h). */
+    void (*penalty)(struct graft_builder *b, graft_value v);
+    graft_value (*updated)(struct graft_builder *b, const struct graft_site *site, const char *name,
+                           graft_value *gradient);
 };
 
 /* An author's own refusal; the host adds the site's name. */
