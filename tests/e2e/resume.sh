@@ -77,6 +77,19 @@ done
 gives 0 "$graft" train recipe.yaml "${long[@]}" --set output=killed --resume
 same_run long killed
 
+# --- a method with states, rankings and a term of its own in the loss ---
+sed 's/^adapter: .*/adapter: {method: adalora, init_r: 6, target_r: 2, tinit: 2, deltaT: 2, tfinal: 3,\
+    total_step: 12, target_modules: [q_proj, v_proj], modules_to_save: [model.norm]}/' \
+    recipe.yaml >ranks.yaml
+gives 0 "$graft" train ranks.yaml --set output=ranks
+grep -q '"rank_pattern": {' ranks/adapter_config.json || fail "nothing was pruned"
+for ((k = count / 4; k < count; k += count / 4)); do
+    rm -rf cut
+    shimmed GRAFT_SHIM_KILL=$k "$graft" train ranks.yaml --set output=cut >/dev/null 2>&1
+    gives 0 "$graft" train ranks.yaml --set output=cut --resume
+    same_run ranks cut
+done
+
 # --- signals ---
 for signal in INT TERM HUP; do
     case $signal in INT) status=130 ;; *) status=143 ;; esac
@@ -130,6 +143,9 @@ refuse 'lr: 0.002' 'lr: 0.001' --set optimizer.lr=1e-3
 refuse 'r: 4' 'r: 2' --set adapter.r=2 --set optimizer.lr=1e-3
 refuse 'seed: 3' 'seed: 4' --set train.seed=4
 refuse 'batch_size: 4' 'batch_size: 2' --set train.batch_size=2
+gives 2 "$graft" train ranks.yaml --set output=short --set train.max_steps=8
+grep -q 'adapter: total_step: 12, less tfinal 3, puts the last ranking past the end' err ||
+    fail "a run too short says: $(cat err)"
 # --- other rows in the same file ---
 cp "$data/pairs.jsonl" rows.jsonl
 sed "s|train: $data/pairs.jsonl|train: rows.jsonl|" recipe.yaml >rows.yaml

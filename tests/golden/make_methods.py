@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import shutil
+import types
 import warnings
 
 import numpy as np
@@ -81,6 +82,14 @@ CASES = {
                  {"target_modules": ["k_proj", "v_proj", "down_proj"],
                   "feedforward_modules": ["down_proj"],
                   "modules_to_save": ["lm_head", "embed_tokens", "model.norm"]}),
+    # ranks that move: twenty steps, with rankings at 6, 9, 12, 15 and 16; at 3, 4, .. 20
+    "adalora": ("llama", peft.AdaLoraConfig,
+                {"target_modules": QV, "init_r": 6, "target_r": 2, "lora_alpha": 8, "tinit": 3,
+                 "tfinal": 4, "deltaT": 3, "total_step": 20}),
+    "adalora_each": ("qwen2", peft.AdaLoraConfig,
+                     {"target_modules": ["q_proj", "down_proj"], "init_r": 4, "target_r": 1,
+                      "lora_alpha": 6, "tinit": 2, "total_step": 20, "beta1": 0.7, "beta2": 0.6,
+                      "orth_reg_weight": 0.1}),
     "loraplus": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8}, 8.0),
 }
 # trained weights of the model: name: (base, the modules)
@@ -152,9 +161,13 @@ def make_adapter(name, folder):
     save_adapter(model, base, folder)
 
 
-def read_rows(base):
+def steps_of(name):
+    return 2 * STEPS if name.startswith("adalora") else STEPS
+
+
+def read_rows(base, steps):
     trace = load_file(common.DATA / base / "trace.safetensors")
-    ends = np.cumsum(trace["row_lengths"])[:STEPS * ROWS]
+    ends = np.cumsum(trace["row_lengths"])[:steps * ROWS]
     return [(trace["tokens"][a:b], trace["labels"][a:b])
             for a, b in zip(np.concatenate([[0], ends[:-1]]), ends)]
 
@@ -169,6 +182,30 @@ def make_optimizer(model, ratio):
                              weight_decay=make_traces.TRAINING["weight_decay"], foreach=False)
 
 
+def penalty(model):
+    """What AdaLoRA adds to a loss, by PEFT's own forward over a model that has none."""
+    inner = model.base_model.model
+    inner.forward = lambda: types.SimpleNamespace(loss=torch.zeros((), dtype=torch.float64))
+    loss = model.base_model().loss
+    del inner.forward
+    return loss
+
+
+def closest(model, step):
+    """The gap between the last entry that is pruned and the first that stays, over their size."""
+    ranks = model.base_model.rankallocator
+    seen = []
+    kthvalue = torch.kthvalue
+    torch.kthvalue = lambda x, k: (seen.append((x, k)), kthvalue(x, k))[1]
+    model.base_model.update_and_allocate(step)
+    torch.kthvalue = kthvalue
+    gaps = [1.0]
+    for x, k in seen:
+        x = x.sort().values
+        gaps.append(float((x[k] - x[k - 1]) / x[k]))
+    return min(gaps)
+
+
 def run(base, adapter, rows, dtype, ratio):
     """Losses, norms and the adapter at the end."""
     if adapter.name in FULL:
@@ -180,8 +217,9 @@ def run(base, adapter, rows, dtype, ratio):
     model.train()  # nothing has dropout
     optimizer = make_optimizer(model, ratio)
     params = [p for p in model.parameters() if p.requires_grad]
-    losses, norms, first = [], [], None
-    for step in range(STEPS):
+    losses, norms, first, gap = [], [], None, 1.0
+    ranked = hasattr(model, "base_model") and hasattr(model.base_model, "rankallocator")
+    for step in range(steps_of(adapter.name)):
         batch = rows[step * ROWS:(step + 1) * ROWS]
         count = sum(int((labels[1:] != -100).sum()) for _, labels in batch)
         total = 0.0
@@ -189,6 +227,10 @@ def run(base, adapter, rows, dtype, ratio):
             nll, _ = make_traces.row_loss(model, ids, labels)
             (nll / count).backward()
             total += nll.item()
+        if ranked:
+            added = penalty(model)
+            added.backward()
+            total += added.item() * count
         losses.append(total / count)
         first = first or min(float(p.grad.abs().max()) for p in params)
         norms.append(torch.nn.utils.clip_grad_norm_(params,
@@ -196,30 +238,40 @@ def run(base, adapter, rows, dtype, ratio):
         for group in optimizer.param_groups:
             group["lr"] = make_traces.learning_rate(step) * group["ratio"]
         optimizer.step()
+        if ranked:
+            gap = min(gap, closest(model, step + 1))
         optimizer.zero_grad()
+    if ranked:
+        print(f"scores are {gap:.1e} apart", flush=True)
     trace = {"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)}
     final = (trained_weights if adapter.name in FULL else peft.get_peft_model_state_dict)(model)
     trace.update({f"final.{k}": v.detach() for k, v in final.items()
                   if "vera_A" not in k and "vera_B" not in k})
-    return trace, first
+    if ranked:
+        pattern = model.peft_config["default"].rank_pattern
+        return trace, first, {k.replace(".default", ""): v for k, v in pattern.items()}
+    return trace, first, None
 
 
 def make_case(name):
     base, ratio = FULL[name][0] if name in FULL else CASES[name][0], 1.0
     if name in CASES:
         ratio = (*CASES[name], 1.0)[3]
-    folder, rows = METHODS / name, read_rows(base)
+    folder, rows = METHODS / name, read_rows(base, steps_of(name))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     make_adapter(name, folder)
-    trace, smallest = run(base, folder, rows, torch.float32, ratio)
-    exact, _ = run(base, folder, rows, torch.float64, ratio)
+    trace, smallest, pattern = run(base, folder, rows, torch.float32, ratio)
+    exact, _, same = run(base, folder, rows, torch.float64, ratio)
+    assert same == pattern
     arrays = {k: v.to(torch.float32).contiguous().numpy() for k, v in trace.items()}
     save_file(arrays, folder / "trace.safetensors")
-    noise = {k.rstrip("."): make_traces.largest_difference(trace, exact, k)
+    some = {k: v for k, v in trace.items() if v.numel()}  # a rank may have come to 0
+    noise = {k.rstrip("."): make_traces.largest_difference(some, exact, k)
              for k in ("losses", "grad_norms", "final.")}
     common.write_json(folder / "trace.json", {
-        "base": base, "rows": base, "steps": STEPS, "loraplus_lr_ratio": ratio,
+        "base": base, "rows": base, "steps": steps_of(name), "loraplus_lr_ratio": ratio,
+        **({"rank_pattern": pattern} if pattern else {}),
         **({"budget": BUDGETS[name]} if name in BUDGETS else {}),
         "float64_difference": {k: float(f"{v:.2g}") for k, v in noise.items()}}, indent=2)
     size = sum(f.stat().st_size for f in folder.iterdir())

@@ -202,14 +202,18 @@ static void check_identity(const struct plugin *plugin)
 {
     struct error e = {0};
     struct settings_adapter adapter = {.method = plugin->name, .plugin = plugin};
-    const struct option_input small = {
-        .key = "r", .type = OPTION_INPUT_INT, .i = 4, .place = "the test"};
+    struct option_input inputs[8];
     const struct graft_adapter *functions = plugin->functions;
+    size_t count = 0;
     if (functions->linear == NULL) return;
-    bool sized = false; /* the default rank may exceed these layers; OFT's is 0 by default */
-    for (size_t i = 0; i < plugin->option_count; i++)
-        sized |= strcmp(plugin->options[i].key, "r") == 0 && plugin->options[i].min > 0;
-    assert_ok(options_make(plugin, &small, sized, &adapter.options, &e), &e);
+    /* The default rank may exceed these layers (OFT's is 0 by default), and some keys have none. */
+    for (size_t i = 0; i < plugin->option_count && count < 8; i++) {
+        const struct graft_option *o = &plugin->options[i];
+        if (o->fallback == NULL || (strcmp(o->key, "r") == 0 && o->min > 0))
+            inputs[count++] = (struct option_input){
+                .key = o->key, .type = OPTION_INPUT_INT, .i = 4, .place = "the test"};
+    }
+    assert_ok(options_make(plugin, inputs, count, &adapter.options, &e), &e);
     double bare = first_loss(NULL), found = first_loss(&adapter);
     if (!(fabs(found - bare) <= 1e-6 * bare))
         fail_msg("%s: the loss begins at %.9g, not %.9g", plugin->name, found, bare);
@@ -247,8 +251,7 @@ static void test_refusals(void **state)
                                        .place = "p"};
     const struct option_input r = {.key = "r", .type = OPTION_INPUT_INT, .i = 100, .place = "p"};
     (void)state;
-    refused("ia3", &sites, 1,
-            "adapter: feedforward_modules: \"dwn\" matches none of the");
+    refused("ia3", &sites, 1, "adapter: feedforward_modules: \"dwn\" matches none of the");
     refused("lora", &r, 1, "r: 100 exceeds the layer's 32 inputs or 32 outputs");
     refused("miss", &r, 1, "r: 100 exceeds the layer's 32 inputs");
     refused("oft", &r, 1, "r: 100 and oft_block_size: 32: one of them is 0");

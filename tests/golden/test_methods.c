@@ -34,8 +34,9 @@ struct method {
     char folder[512];
     char model[512], rows[512];
     int64_t steps;
-    double ratio;  /* of LoRA+'s learning rates */
-    double budget; /* of the adapter at the end */
+    double ratio;    /* of LoRA+'s learning rates */
+    double budget;   /* of the adapter at the end */
+    json_t *pattern; /* of the entries that are left at the end; NULL: all */
     struct safetensors *trace, *source;
     struct data_sequence *sequences;
     int32_t *ids, *labels; /* with the virtual tokens that the adapter wants */
@@ -70,6 +71,7 @@ static void method_open(struct method *m, const char *name)
     m->budget = json_number_value(json_object_get(json, "budget"));
     if (m->budget > 0) assert_true(json_number_value(noise) > FINAL / 10);
     if (!(m->budget > 0)) m->budget = FINAL;
+    m->pattern = json_incref(json_object_get(json, "rank_pattern"));
     json_decref(json);
     snprintf(path, sizeof path, "%s/trace.safetensors", m->folder);
     assert_ok(safetensors_open(path, &m->trace, &e), &e);
@@ -78,6 +80,7 @@ static void method_open(struct method *m, const char *name)
 
 static void method_close(struct method *m)
 {
+    json_decref(m->pattern);
     free(m->sequences);
     free(m->ids);
     free(m->labels);
@@ -205,29 +208,45 @@ static void rig_close(struct rig *r)
     arena_free(&r->arena);
 }
 
-static void train(struct rig *r, const struct method *m, struct worst *worst)
+/* Adds the gradients of the step's rows, all at once or one after the other. */
+static double step_loss(struct rig *r, const struct method *m, uint32_t step, bool together)
+{
+    struct error e = {0};
+    uint32_t rows[STEP_ROWS];
+    size_t begin[STEP_ROWS + 1];
+    struct packed_step packed;
+    double loss = 0;
+    for (uint32_t i = 0; i < STEP_ROWS; i++) rows[i] = step * STEP_ROWS + i;
+    assert_ok(pack_step(&m->tokens, rows, STEP_ROWS, CAPACITY, begin, &packed, &e), &e);
+    assert_int_equal(packed.count, 1);
+    if (!together) packed.count = STEP_ROWS;
+    for (size_t i = 0; i <= STEP_ROWS && !together; i++) begin[i] = i;
+    for (size_t k = 0; k < packed.count; k++) {
+        float part = NAN;
+        pack_micro_batch(&packed, k, &r->batch);
+        r->loss.once = k == 0 ? 1.0 : 0.0;
+        assert_ok(loss_program_run(r->session, &r->loss, &r->batch, 1.0 / (double)packed.trained,
+                                   step + 1, &part, &e),
+                  &e);
+        loss += (double)part;
+    }
+    return loss;
+}
+
+static void train(struct rig *r, const struct method *m, bool together, struct worst *worst)
 {
     const float *losses = safetensors_find(m->trace, "losses")->data;
     const float *norms = safetensors_find(m->trace, "grad_norms")->data;
     for (uint32_t step = 0; step < m->steps; step++) {
         struct error e = {0};
-        uint32_t rows[STEP_ROWS];
-        size_t begin[STEP_ROWS + 1];
-        struct packed_step packed;
-        float loss = NAN, norm = NAN;
-        for (uint32_t i = 0; i < STEP_ROWS; i++) rows[i] = step * STEP_ROWS + i;
-        assert_ok(pack_step(&m->tokens, rows, STEP_ROWS, CAPACITY, begin, &packed, &e), &e);
-        assert_int_equal(packed.count, 1);
-        pack_micro_batch(&packed, 0, &r->batch);
-        assert_ok(loss_program_run(r->session, &r->loss, &r->batch, 1.0 / (double)packed.trained,
-                                   step + 1, &loss, &e),
-                  &e);
+        float norm = NAN;
+        double loss = step_loss(r, m, step, together);
         double rate = peak_rate * schedule_multiplier(&r->settings.train.schedule, (int64_t)step,
                                                       STEPS_OF_SCHEDULE, peak_rate);
         assert_ok(
             update_run(r->session, &r->update, rate, weight_decay, (int64_t)step + 1, &norm, &e),
             &e);
-        grow(&worst->loss, fabs((double)loss - (double)losses[step]));
+        grow(&worst->loss, fabs(loss - (double)losses[step]));
         grow(&worst->norm, fabs((double)norm - (double)norms[step]) / (double)norms[step]);
     }
 }
@@ -253,13 +272,13 @@ static void compare_tensors(const struct method *m, const char *folder, const ch
         const struct tensor_view *expected = safetensors_tensor(theirs, i);
         const struct tensor_view *found = safetensors_find(ours, expected->name);
         if (found == NULL) fail_msg("%s is missing", expected->name);
-        if (found->shape.rank != expected->shape.rank ||
-            memcmp(found->shape.dim, expected->shape.dim, sizeof found->shape.dim) != 0)
-            fail_msg("%s has another shape", expected->name);
         char name[320];
         snprintf(name, sizeof name, "final.%s", expected->name);
         const struct tensor_view *final = safetensors_find(m->trace, name);
         if (final == NULL) final = expected; /* what is frozen stays as it was */
+        if (found->shape.rank != final->shape.rank ||
+            memcmp(found->shape.dim, final->shape.dim, sizeof found->shape.dim) != 0)
+            fail_msg("%s has another shape", expected->name);
         const float *a = found->data, *b = final->data;
         for (size_t k = 0; k < found->bytes / sizeof *a; k++)
             grow(&worst->final, fabs((double)a[k] - (double)b[k]));
@@ -287,6 +306,8 @@ static void compare_configs(const struct method *m, const char *folder)
     assert_ok(json_read_file(path, 1 << 20, &ours, &e), &e);
     snprintf(path, sizeof path, "%s/adapter_config.json", m->folder);
     assert_ok(json_read_file(path, 1 << 20, &theirs, &e), &e);
+    if (m->pattern != NULL) json_object_set(theirs, "rank_pattern", m->pattern);
+    assert_true(m->pattern == NULL || json_is_object(json_object_get(ours, "rank_pattern")));
     for (void *it = json_object_iter(ours); it != NULL; it = json_object_iter_next(ours, it)) {
         const char *key = json_object_iter_key(it);
         const json_t *value = json_object_get(theirs, key), *own = json_object_iter_value(it);
@@ -329,7 +350,7 @@ static void test_method(void **state)
     struct rig r;
     method_open(&m, name);
     rig_open(&r, &m);
-    train(&r, &m, &worst);
+    train(&r, &m, true, &worst);
     compare_files(&r, &m, &worst);
     print_message("| %-16s | %.1e | %.1e | %.1e |\n", name, worst.loss, worst.norm, worst.final);
     rig_close(&r);
@@ -339,6 +360,25 @@ static void test_method(void **state)
     if (!(worst.norm <= NORM)) fail_msg("a norm differs by %g, at most %g", worst.norm, NORM);
     if (!(worst.final <= budget))
         fail_msg("adapters differ by %g, at most %g", worst.final, budget);
+}
+
+/* A step is the same however it is split, what a method adds to the loss included. */
+static void test_split(void **state)
+{
+    static const char *const names[] = {"adalora", "save_norms"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct worst worst = {0};
+        struct method m;
+        struct rig r;
+        method_open(&m, names[i]);
+        rig_open(&r, &m);
+        train(&r, &m, false, &worst);
+        rig_close(&r);
+        method_close(&m);
+        if (!(worst.loss <= LOSS && worst.norm <= NORM))
+            fail_msg("%s: a loss differs by %g, a norm by %g", names[i], worst.loss, worst.norm);
+    }
 }
 
 static int by_name(const void *a, const void *b)
@@ -357,7 +397,7 @@ int main(int argc, char **argv)
     DIR *folder = opendir(METHODS);
     const struct dirent *entry;
     if (folder == NULL) return 1;
-    while ((entry = readdir(folder)) != NULL && count < MOST_METHODS) {
+    while ((entry = readdir(folder)) != NULL && count + 1 < MOST_METHODS) {
         bool wanted = argc < 2;
         for (int i = 1; i < argc; i++) wanted |= strcmp(argv[i], entry->d_name) == 0;
         if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof names[0] || !wanted)
@@ -369,6 +409,7 @@ int main(int argc, char **argv)
     }
     closedir(folder);
     if (count == 0) return 1;
+    if (argc < 2) tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_split);
     qsort(tests, count, sizeof tests[0], by_name);
     print_message("| method           | loss    | norm    | adapter |\n");
     return _cmocka_run_group_tests("methods", tests, count, NULL, NULL) != 0;
