@@ -332,7 +332,7 @@ enum graft_status adapt_read_config(const char *folder, struct arena *arena,
                                     struct settings_adapter *out, struct error *e)
 {
     json_t *config = NULL;
-    struct settings_adapter a = {0};
+    struct settings_adapter a = {.from_peft = true};
     struct reader r = {.arena = arena, .e = e};
     char *path = path_join(folder, "adapter_config.json");
     r.path = path != NULL ? arena_strdup(arena, path) : NULL;

@@ -270,7 +270,8 @@ static graft_value hook_text_state(void *context, struct graft_builder *b, const
 static int32_t hook_from_file(void *context)
 {
     const struct adapt *a = context;
-    return a->from_files;
+    if (!a->from_files) return 0;
+    return a->layers[a->frame->layer].settings->from_peft ? 2 : 1;
 }
 
 const struct graph_hooks adapt_hooks = {.param = hook_param,

@@ -96,6 +96,7 @@ struct settings_adapter {
     struct names layers_pattern;
     const char *init_from; /* a folder to start from; NULL: none */
     int32_t bias;          /* enum adapter_bias */
+    bool from_peft;        /* all of this was read from an adapter's folder */
     const char *bias_word; /* of a PEFT folder: "vera_only"; NULL: as a recipe has it */
     struct names modules_to_save;
     struct places places; /* rows of schema_adapter */

@@ -82,6 +82,17 @@ CASES = {
                  {"target_modules": ["k_proj", "v_proj", "down_proj"],
                   "feedforward_modules": ["down_proj"],
                   "modules_to_save": ["lm_head", "embed_tokens", "model.norm"]}),
+    # factors of the weight to begin with: from there, and not from a file
+    "pissa": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8,
+                                         "init_lora_weights": "pissa"}),
+    "olora": ("qwen2", peft.LoraConfig,
+              {"target_modules": ["down_proj", "k_proj"], "r": 3, "lora_alpha": 6,
+               "use_rslora": True, "init_lora_weights": "olora"}),
+    # as PEFT saves it without a conversion: it factors the base again when it loads it
+    "pissa_raw": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 3, "lora_alpha": 6,
+                                             "init_lora_weights": "pissa"}),
+    "olora_raw": ("qwen2", peft.LoraConfig, {"target_modules": QV, "r": 2, "lora_alpha": 4,
+                                             "init_lora_weights": "olora"}),
     # ranks that move: twenty steps, with rankings at 6, 9, 12, 15 and 16; at 3, 4, .. 20
     "adalora": ("llama", peft.AdaLoraConfig,
                 {"target_modules": QV, "init_r": 6, "target_r": 2, "lora_alpha": 8, "tinit": 3,
@@ -92,6 +103,7 @@ CASES = {
                       "orth_reg_weight": 0.1}),
     "loraplus": ("llama", peft.LoraConfig, {"target_modules": QV, "r": 4, "lora_alpha": 8}, 8.0),
 }
+FRESH = ["pissa", "olora"]
 # trained weights of the model: name: (base, the modules)
 FULL = {
     "full": ("llama", ["q_proj", "v_proj"]),
@@ -120,6 +132,10 @@ def save_adapter(model, base, folder):
     for c in model.peft_config.values():
         c.base_model_name_or_path = f"../../../{base}"
     model.save_pretrained(folder)
+    tidy(folder)
+
+
+def tidy(folder):
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"  # sets are saved in hash order: sort them
     saved = json.loads(path.read_text())
@@ -141,6 +157,24 @@ def trained_weights(model):
     return {k: p.detach().contiguous() for k, p in model.named_parameters() if p.requires_grad}
 
 
+def begin(name, dtype=torch.float32):
+    """PEFT's model at the start; factors are of f32 weights whatever the type."""
+    base, kind, options = CASES[name][:3]
+    torch.manual_seed(20240611)
+    model = AutoModelForCausalLM.from_pretrained(common.DATA / base, dtype=torch.float32,
+                                                 attn_implementation="eager")
+    return peft.get_peft_model(model, kind(task_type="CAUSAL_LM", **options)).to(dtype)
+
+
+def save_converted(model, initial, base, folder):
+    """Saved by PEFT as an adapter of the base as it is, of twice the rank."""
+    for c in model.peft_config.values():
+        c.base_model_name_or_path = f"../../../{base}"
+    model.save_pretrained(folder, path_initial_model_for_weight_conversion=initial)
+    shutil.rmtree(initial)
+    tidy(folder)
+
+
 def make_adapter(name, folder):
     if name in FULL:
         base, targets = FULL[name]
@@ -152,13 +186,10 @@ def make_adapter(name, folder):
             "base_model_name_or_path": f"../../../{base}", "graft_method": "full",
             "peft_type": None, "target_modules": targets}, indent=2, sort_keys=True) + "\n")
         return
-    base, kind, options = CASES[name][:3]
-    torch.manual_seed(20240611)
-    model = AutoModelForCausalLM.from_pretrained(common.DATA / base, dtype=torch.float32,
-                                                 attn_implementation="eager")
-    model = peft.get_peft_model(model, kind(task_type="CAUSAL_LM", **options))
-    move(model, name)
-    save_adapter(model, base, folder)
+    if name not in FRESH:
+        model = begin(name)
+        move(model, name)
+        save_adapter(model, CASES[name][0], folder)
 
 
 def steps_of(name):
@@ -212,8 +243,13 @@ def run(base, adapter, rows, dtype, ratio):
         model = full_model(base, FULL[adapter.name][1], dtype)
         model.load_state_dict({k: torch.from_numpy(v).to(dtype) for k, v in
                                load_file(adapter / "full.safetensors").items()}, strict=False)
+    elif adapter.name in FRESH:
+        model = begin(adapter.name, dtype)
+        model.save_pretrained(adapter / "initial")
     else:
-        model = make_traces.load(common.DATA / base, adapter, dtype)
+        raw = adapter.name.endswith("_raw")  # factored on loading, which wants f32
+        model = make_traces.load(common.DATA / base, adapter, torch.float32 if raw else dtype)
+        model = model.to(dtype)
     model.train()  # nothing has dropout
     optimizer = make_optimizer(model, ratio)
     params = [p for p in model.parameters() if p.requires_grad]
@@ -247,6 +283,9 @@ def run(base, adapter, rows, dtype, ratio):
     final = (trained_weights if adapter.name in FULL else peft.get_peft_model_state_dict)(model)
     trace.update({f"final.{k}": v.detach() for k, v in final.items()
                   if "vera_A" not in k and "vera_B" not in k})
+    if adapter.name in FRESH and dtype == torch.float32:
+        save_converted(model, adapter / "initial", base, adapter)
+        trace = {k: v for k, v in trace.items() if not k.startswith("final.")}
     if ranked:
         pattern = model.peft_config["default"].rank_pattern
         return trace, first, {k.replace(".default", ""): v for k, v in pattern.items()}
@@ -263,15 +302,18 @@ def make_case(name):
     make_adapter(name, folder)
     trace, smallest, pattern = run(base, folder, rows, torch.float32, ratio)
     exact, _, same = run(base, folder, rows, torch.float64, ratio)
+    shutil.rmtree(folder / "initial", ignore_errors=True)
     assert same == pattern
     arrays = {k: v.to(torch.float32).contiguous().numpy() for k, v in trace.items()}
     save_file(arrays, folder / "trace.safetensors")
     some = {k: v for k, v in trace.items() if v.numel()}  # a rank may have come to 0
     noise = {k.rstrip("."): make_traces.largest_difference(some, exact, k)
              for k in ("losses", "grad_norms", "final.")}
+    noise = {k: v for k, v in noise.items() if v is not None}
     common.write_json(folder / "trace.json", {
         "base": base, "rows": base, "steps": steps_of(name), "loraplus_lr_ratio": ratio,
         **({"rank_pattern": pattern} if pattern else {}),
+        **({"fresh": CASES[name][2]} if name in FRESH else {}),
         **({"budget": BUDGETS[name]} if name in BUDGETS else {}),
         "float64_difference": {k: float(f"{v:.2g}") for k, v in noise.items()}}, indent=2)
     size = sum(f.stat().st_size for f in folder.iterdir())

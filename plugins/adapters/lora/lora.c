@@ -112,11 +112,12 @@ static int begins_factored(const struct lora *o)
 }
 
 /* y = base(x) + scaling (B A dropout(x) - B0 A0 x), A and B beginning as A0 and B0. PEFT takes
- * B0 A0 off the base instead; our file holds [A; A0] and [B, -B0], for the base as it is. */
+ * B0 A0 off the base instead; our file holds [A; A0] and [B, -B0], for the base as it is. A file of
+ * PEFT's that was not converted so holds A and B alone. */
 static graft_value factored(struct graft_builder *b, const struct lora *o,
                             const struct graft_linear_site *s, graft_value x, double scaling)
 {
-    int svd = o->init_lora_weights == INIT_PISSA;
+    int svd = o->init_lora_weights == INIT_PISSA, raw = b->api->from_file(b) == 2;
     int32_t kind = svd ? GRAFT_FACTOR_SVD : GRAFT_FACTOR_QR;
     double size = svd ? 1.0 / sqrt(scaling) : 1.0;
     graft_value A0 = graft_scale(b, b->api->factor(b, &s->site, kind, o->r, 1), size);
@@ -125,19 +126,21 @@ static graft_value factored(struct graft_builder *b, const struct lora *o,
                             (struct graft_param_desc){.name = "lora_A.weight",
                                                       .shape = graft_shape2(o->r, s->in_features),
                                                       .initial = A0,
-                                                      .unsaved = 1});
+                                                      .unsaved = !raw});
     graft_value B = special(b, s,
                             (struct graft_param_desc){.name = "lora_B.weight",
                                                       .shape = graft_shape2(s->out_features, o->r),
                                                       .initial = B0,
-                                                      .unsaved = 1,
+                                                      .unsaved = !raw,
                                                       .lr_scale = o->loraplus_lr_ratio});
-    graft_save(
-        b, "lora_A.weight",
-        graft_add(b, graft_place(b, A, 0, 0, 2 * o->r), graft_place(b, A0, 0, o->r, 2 * o->r)));
-    graft_save(
-        b, "lora_B.weight",
-        graft_sub(b, graft_place(b, B, 1, 0, 2 * o->r), graft_place(b, B0, 1, o->r, 2 * o->r)));
+    if (!raw) {
+        graft_save(
+            b, "lora_A.weight",
+            graft_add(b, graft_place(b, A, 0, 0, 2 * o->r), graft_place(b, A0, 0, o->r, 2 * o->r)));
+        graft_save(
+            b, "lora_B.weight",
+            graft_sub(b, graft_place(b, B, 1, 0, 2 * o->r), graft_place(b, B0, 1, o->r, 2 * o->r)));
+    }
     graft_value change =
         graft_sub(b, graft_linear(b, graft_linear(b, graft_dropout(b, x, o->lora_dropout), A), B),
                   graft_linear(b, graft_linear(b, x, A0), B0));
@@ -161,7 +164,7 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     const struct lora *o = (const struct lora *)settings;
     double scaling = o->lora_alpha / (o->use_rslora ? sqrt((double)o->r) : (double)o->r);
     int gaussian = o->init_lora_weights == INIT_GAUSSIAN;
-    int64_t rank = begins_factored(o) ? 2 * o->r : o->r;
+    int64_t rank = begins_factored(o) ? 2 * o->r : o->r; /* of our file */
 
     if (!b->api->from_file(b) && (o->r > s->in_features || o->r > s->out_features)) {
         graft_fail(b, "r: %lld exceeds the layer's %lld inputs or %lld outputs; choose a smaller r",
@@ -173,7 +176,7 @@ static graft_value linear(struct graft_builder *b, const void *settings,
                    inits[o->init_lora_weights]);
         return x;
     }
-    if (begins_factored(o) && !b->api->from_file(b)) return factored(b, o, s, x, scaling);
+    if (begins_factored(o) && b->api->from_file(b) != 1) return factored(b, o, s, x, scaling);
     graft_value A =
         graft_param(b, &s->site, "lora_A.weight", graft_shape2(rank, s->in_features),
                     gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)rank);

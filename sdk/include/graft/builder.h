@@ -77,7 +77,9 @@ struct graft_builder_api {
     void (*save)(struct graft_builder *b, const char *key, graft_value v);
     void (*share)(struct graft_builder *b, const char *name, graft_value v);
     graft_value (*shared)(struct graft_builder *b, const char *name);
-    /* 1: the numbers will be read from the adapter's file, so declare what `save` put there. */
+    /* 1: the numbers will be read from the adapter's file, so declare what `save` put there. 2: and
+     * so do the options come from it, of an adapter that another program may have made: declare
+     * what they say. */
     int32_t (*from_file)(struct graft_builder *b);
     /* Optimizers only. */
     graft_value (*state)(struct graft_builder *b, const void *update, const char *name,
