@@ -27,6 +27,7 @@ const struct plugin_check plugin_checks[] = {
     {"start", ADAPTER, 60, "the model before training", NULL, adapter_start},
     {"base", ADAPTER, 20, "frozen weights stay", NULL, adapter_base},
     {"files", ADAPTER, 20, "saved and loaded", NULL, adapter_files},
+    {"resume", ADAPTER, 20, "going on from a checkpoint", NULL, adapter_resume},
     {"merge", ADAPTER, 20, "merged = unmerged, where it says so", NULL, adapter_merge_claim},
     {"options", ADAPTER, 60, "options at their bounds", NULL, adapter_options},
     {"leak", ADAPTER, 20, "memory is given back", NULL, adapter_leak},

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TENSORS = 3, NUMBERS = 640, STATES = 1 << 16 };
+enum { TENSORS = 3, NUMBERS = 640 };
 
 struct trial {
     struct session session;
@@ -136,28 +136,6 @@ void optimizer_falls(const struct plugin *plugin, struct finding *f)
     trial_close(&t);
 }
 
-/* Everything that a checkpoint keeps, from one to the other. */
-static enum graft_status copy_state(const struct trial *from, struct trial *to, struct error *e)
-{
-    static const enum store_class kinds[] = {STORE_ADAPTER, STORE_STATE};
-    unsigned char *bytes = mem_zalloc(1, STATES);
-    enum graft_status status = bytes != NULL ? GRAFT_OK : error_memory(e, "states", STATES);
-    for (int k = 0; k < 2 && status == GRAFT_OK; k++)
-        for (const struct stored *p = store_first(from->session.store, kinds[k]);
-             p != NULL && status == GRAFT_OK; p = p->next) {
-            const struct stored *q = store_find(to->session.store, kinds[k], p->name);
-            if (q == NULL || q->bytes != p->bytes || p->bytes > STATES)
-                status =
-                    error_set(e, GRAFT_E_FAILED, "state %s is not there the second time", p->name);
-            else
-                status = stored_read(p, from->session.backend, bytes, p->bytes, e);
-            if (status == GRAFT_OK)
-                status = stored_write(q, to->session.backend, bytes, p->bytes, e);
-        }
-    mem_free(bytes);
-    return status;
-}
-
 static enum graft_status same_numbers(const struct trial *a, const struct trial *b, bool *same,
                                       struct error *e)
 {
@@ -185,7 +163,7 @@ void optimizer_resume(const struct plugin *plugin, struct finding *f)
     if (status == GRAFT_OK) status = trial_open(&first, plugin, NULL, 0, &e);
     if (status == GRAFT_OK) status = run(&first, 1, 4, 0.02, &loss, &e);
     if (status == GRAFT_OK) status = trial_open(&second, plugin, NULL, 0, &e);
-    if (status == GRAFT_OK) status = copy_state(&first, &second, &e);
+    if (status == GRAFT_OK) status = checkpoint_copy(&first.session, &second.session, &e);
     if (status == GRAFT_OK) status = run(&second, 5, 10, 0.02, &loss, &e);
     if (status == GRAFT_OK) status = same_numbers(&whole, &second, &same, &e);
     disturb(0);

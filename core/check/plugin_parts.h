@@ -19,6 +19,7 @@ struct subject_request {
     enum machine machine;
     const char *backend; /* MACHINE_NAMED */
     bool from_files;
+    bool updates; /* with an update program */
     uint64_t seed;
 };
 
@@ -29,7 +30,8 @@ struct subject {
     struct batch_slot slot;
     struct micro_batch batch;
     struct loss_program training, evaluation;
-    struct backend backend; /* of the reference */
+    struct update_program update; /* of plain_descent, if asked for */
+    struct backend backend;       /* of the reference */
     struct error said;
     struct graft_host host;
     bool wide;
@@ -74,7 +76,14 @@ int64_t heap_in_use(void);
 char *folder_make_temporary(struct error *e);
 void folder_clear(const char *path);
 
-/* plugin_library.c, plugin_adapter.c, plugin_files.c, plugin_optimizer.c, plugin_backend.c */
+/* plugin_resume.c: an optimizer without options or states. */
+extern const struct plugin plain_descent;
+/* Everything that a checkpoint keeps, from one to the other. */
+GRAFT_MUST_USE enum graft_status checkpoint_copy(const struct session *from,
+                                                 const struct session *to, struct error *e);
+
+/* plugin_library.c, plugin_adapter.c, plugin_resume.c, plugin_files.c, plugin_optimizer.c,
+ * plugin_backend.c */
 void library_symbols(const char *path, struct finding *f);
 void library_table(const struct plugin *plugin, struct finding *f);
 void adapter_builds(const struct plugin *plugin, struct finding *f);
@@ -84,6 +93,7 @@ void adapter_moves(const struct plugin *plugin, struct finding *f);
 void adapter_same(const struct plugin *plugin, struct finding *f);
 void adapter_start(const struct plugin *plugin, struct finding *f);
 void adapter_files(const struct plugin *plugin, struct finding *f);
+void adapter_resume(const struct plugin *plugin, struct finding *f);
 void adapter_merge_claim(const struct plugin *plugin, struct finding *f);
 void adapter_base(const struct plugin *plugin, struct finding *f);
 void adapter_leak(const struct plugin *plugin, struct finding *f);

@@ -284,6 +284,17 @@ static enum graft_status open_machine(struct subject *s, const struct subject_re
     return GRAFT_OK;
 }
 
+static enum graft_status plan_update(struct subject *s, struct error *e)
+{
+    struct settings settings = {.optimizer = {.plugin = &plain_descent}};
+    struct option_request none = {
+        .plugin = &plain_descent, .path = "optimizer", .place = "a check"};
+    enum graft_status status = option_values_create(&none, &settings.optimizer.options, e);
+    if (status == GRAFT_OK) status = update_plan(&s->session, &settings, &s->update, e);
+    option_values_destroy(settings.optimizer.options);
+    return status;
+}
+
 static enum graft_status start(struct subject *s, struct error *e)
 {
     struct session *session = &s->session;
@@ -297,6 +308,8 @@ static enum graft_status start(struct subject *s, struct error *e)
         status = adapt_init(session->adapt, session->backend, e);
     if (status == GRAFT_OK) status = loss_program_compile(session, &s->training, e);
     if (status == GRAFT_OK) status = loss_program_compile(session, &s->evaluation, e);
+    if (status == GRAFT_OK && s->update.plan != NULL)
+        status = update_compile(session, &s->update, e);
     return status;
 }
 
@@ -313,6 +326,7 @@ enum graft_status subject_open(struct subject *s, const struct subject_request *
         status = loss_program_plan(session, &s->slot, r->plugin != NULL, false, &s->training, e);
     if (status == GRAFT_OK)
         status = loss_program_plan(session, &s->slot, false, false, &s->evaluation, e);
+    if (status == GRAFT_OK && r->updates) status = plan_update(s, e);
     if (status == GRAFT_OK) status = open_machine(s, r, e);
     return status == GRAFT_OK ? start(s, e) : status;
 }
@@ -320,6 +334,7 @@ enum graft_status subject_open(struct subject *s, const struct subject_request *
 void subject_close(struct subject *s)
 {
     struct session *session = &s->session;
+    update_destroy(&s->update);
     loss_program_destroy(&s->training);
     loss_program_destroy(&s->evaluation);
     batch_slot_destroy(&s->slot);
@@ -342,6 +357,7 @@ enum graft_status subject_loss(struct subject *s, bool training, double *loss, s
     struct loss_program *p = training ? &s->training : &s->evaluation;
     float small = 0;
     double scale = 1.0 / (double)s->batch.trained_count;
+    p->once = training ? 1.0 : 0.0;
     enum graft_status status = loss_program_run(&s->session, p, &s->batch, scale, 1, &small, e);
     if (status != GRAFT_OK) return status;
     *loss = (double)small;
