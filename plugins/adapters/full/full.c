@@ -12,14 +12,8 @@ struct full {
 static graft_value trained(struct graft_builder *b, const struct graft_site *s, const char *name,
                            struct graft_shape shape, graft_value from)
 {
-    struct graft_param_desc d;
-    memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
-    d.site = s;
-    d.name = name;
-    d.shape = shape;
-    d.initial = from;
-    return b->api->param(b, &d);
+    return graft_param_as(b, s,
+                          (struct graft_param_desc){.name = name, .shape = shape, .initial = from});
 }
 
 /* y = x W'^T + b' */
@@ -37,21 +31,12 @@ static graft_value linear(struct graft_builder *b, const void *settings,
         trained(b, &s->site, "bias", graft_shape1(s->out_features), graft_base_bias(b, &s->site)));
 }
 
-/* x / rms(x) * w' */
 static graft_value norm(struct graft_builder *b, const void *settings,
                         const struct graft_norm_site *s, graft_value x)
 {
-    union graft_params p;
-    graft_value inputs[2];
+    graft_value from = graft_base_weight(b, &s->site);
     (void)settings;
-    /* The norm's op has no gradient to its weight: it gets ones, and w' is multiplied after it. */
-    memset(&p, 0, sizeof p);
-    p.norm.eps = s->eps;
-    inputs[0] = x;
-    inputs[1] = graft_broadcast(b, graft_constant(b, 1.0), graft_shape1(s->size));
-    return graft_mul(
-        b, b->api->op(b, GRAFT_OP_RMS_NORM, inputs, 2, &p),
-        trained(b, &s->site, "weight", graft_shape1(s->size), graft_base_weight(b, &s->site)));
+    return graft_norm(b, s, x, trained(b, &s->site, "weight", graft_shape1(s->size), from));
 }
 
 static int32_t identity(const void *settings)

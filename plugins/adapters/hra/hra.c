@@ -38,21 +38,20 @@ static graft_value vectors(struct graft_builder *b, const struct hra *o,
     int64_t in = s->in_features, half = o->r / 2;
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
     d.init = GRAFT_INIT_KAIMING_UNIFORM;
-    d.site = &s->site;
     if (o->init_weights && o->r % 2 == 0) {
         d.name = "hra_half";
         d.shape = graft_shape2(in, half);
         d.frozen = d.unsaved = 1;
-        graft_value once = graft_reshape(b, b->api->param(b, &d), graft_shape3(in, half, 1));
+        graft_value once =
+            graft_reshape(b, graft_param_as(b, &s->site, d), graft_shape3(in, half, 1));
         once = graft_broadcast(b, once, graft_shape3(in, half, 2));
         d.initial = graft_reshape(b, once, graft_shape2(in, o->r));
         d.frozen = d.unsaved = 0;
     }
     d.name = "hra_u";
     d.shape = graft_shape2(in, o->r);
-    return b->api->param(b, &d);
+    return graft_param_as(b, &s->site, d);
 }
 
 static graft_value normalize(struct graft_builder *b, graft_value columns)

@@ -12,25 +12,13 @@ struct ln_tuning {
 static graft_value norm(struct graft_builder *b, const void *settings,
                         const struct graft_norm_site *s, graft_value x)
 {
-    struct graft_param_desc d;
-    union graft_params p;
-    graft_value inputs[2];
+    graft_value from = graft_base_weight(b, &s->site);
     (void)settings;
-    memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
-    d.site = &s->site;
-    d.name = "ln_tuning_layers.weight";
-    d.shape = graft_shape1(s->size);
-    d.initial = graft_base_weight(b, &s->site);
-    /* The norm's op has no gradient to its weight: it gets ones, and w' is multiplied after it. */
-    memset(&p, 0, sizeof p);
-    p.shape = graft_shape1(s->size);
-    inputs[0] = graft_constant(b, 1.0);
-    inputs[1] = b->api->op(b, GRAFT_OP_BROADCAST, inputs, 1, &p);
-    inputs[0] = x;
-    memset(&p, 0, sizeof p);
-    p.norm.eps = s->eps;
-    return graft_mul(b, b->api->op(b, GRAFT_OP_RMS_NORM, inputs, 2, &p), b->api->param(b, &d));
+    return graft_norm(b, s, x,
+                      graft_param_as(b, &s->site,
+                                     (struct graft_param_desc){.name = "ln_tuning_layers.weight",
+                                                               .shape = graft_shape1(s->size),
+                                                               .initial = from}));
 }
 
 static const struct graft_config_field fields[] = {{.key = "modules_to_save", .json = "null"},

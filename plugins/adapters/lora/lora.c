@@ -76,14 +76,6 @@ static const struct graft_option options[] = {
      .training = 1},
 };
 
-static graft_value special(struct graft_builder *b, const struct graft_linear_site *s,
-                           struct graft_param_desc d)
-{
-    d.struct_size = (uint32_t)sizeof d;
-    d.site = &s->site;
-    return b->api->param(b, &d);
-}
-
 /* W' = m (W + s B A) / |W + s B A|, row by row, the norm taken as a constant (Liu et al. 2024, eq.
  * 5 and section 4.3). As PEFT computes it, the frozen part sees the branch's dropout, too. */
 static graft_value dora(struct graft_builder *b, const struct graft_linear_site *s, graft_value x,
@@ -96,10 +88,10 @@ static graft_value dora(struct graft_builder *b, const struct graft_linear_site 
     graft_value whole = graft_add(b, W, change);
     graft_value norm = graft_sum(b, graft_mul(b, whole, whole), 2 /* axis 1 */);
     norm = graft_reshape(b, graft_unary(b, GRAFT_OP_SQRT, norm), graft_shape1(s->out_features));
-    graft_value m = special(b, s,
-                            (struct graft_param_desc){.name = "lora_magnitude_vector",
-                                                      .shape = graft_shape1(s->out_features),
-                                                      .initial = norm});
+    graft_value m = graft_param_as(b, &s->site,
+                                   (struct graft_param_desc){.name = "lora_magnitude_vector",
+                                                             .shape = graft_shape1(s->out_features),
+                                                             .initial = norm});
     graft_value gain = graft_div(b, m, graft_unary(b, GRAFT_OP_DETACH, norm));
     if (bias.id != 0) seen = graft_sub(b, seen, bias);
     seen = graft_mul(b, graft_affine(b, gain, 1.0, -1.0), seen);
@@ -122,17 +114,19 @@ static graft_value factored(struct graft_builder *b, const struct lora *o,
     double size = svd ? 1.0 / sqrt(scaling) : 1.0;
     graft_value A0 = graft_scale(b, b->api->factor(b, &s->site, kind, o->r, 1), size);
     graft_value B0 = graft_scale(b, b->api->factor(b, &s->site, kind, o->r, 0), size);
-    graft_value A = special(b, s,
-                            (struct graft_param_desc){.name = "lora_A.weight",
-                                                      .shape = graft_shape2(o->r, s->in_features),
-                                                      .initial = A0,
-                                                      .unsaved = !raw});
-    graft_value B = special(b, s,
-                            (struct graft_param_desc){.name = "lora_B.weight",
-                                                      .shape = graft_shape2(s->out_features, o->r),
-                                                      .initial = B0,
-                                                      .unsaved = !raw,
-                                                      .lr_scale = o->loraplus_lr_ratio});
+    graft_value A =
+        graft_param_as(b, &s->site,
+                       (struct graft_param_desc){.name = "lora_A.weight",
+                                                 .shape = graft_shape2(o->r, s->in_features),
+                                                 .initial = A0,
+                                                 .unsaved = !raw});
+    graft_value B =
+        graft_param_as(b, &s->site,
+                       (struct graft_param_desc){.name = "lora_B.weight",
+                                                 .shape = graft_shape2(s->out_features, o->r),
+                                                 .initial = B0,
+                                                 .unsaved = !raw,
+                                                 .lr_scale = o->loraplus_lr_ratio});
     if (!raw) {
         graft_save(
             b, "lora_A.weight",
@@ -180,13 +174,13 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     graft_value A =
         graft_param(b, &s->site, "lora_A.weight", graft_shape2(rank, s->in_features),
                     gaussian ? GRAFT_INIT_NORMAL : GRAFT_INIT_KAIMING_UNIFORM, 1.0 / (double)rank);
-    graft_value B =
-        special(b, s,
-                (struct graft_param_desc){
-                    .name = "lora_B.weight",
-                    .shape = graft_shape2(s->out_features, rank),
-                    .init = o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : 0,
-                    .lr_scale = o->loraplus_lr_ratio});
+    graft_value B = graft_param_as(
+        b, &s->site,
+        (struct graft_param_desc){
+            .name = "lora_B.weight",
+            .shape = graft_shape2(s->out_features, rank),
+            .init = o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : 0,
+            .lr_scale = o->loraplus_lr_ratio});
     graft_value dropped = graft_dropout(b, x, o->lora_dropout);
     graft_value branch = graft_linear(b, graft_linear(b, dropped, A), B);
     branch = graft_scale(b, branch, scaling);

@@ -40,30 +40,17 @@ static const struct graft_option options[] = {
      .help = "width of the network; 0: the model's hidden size"},
 };
 
-static graft_value hidden(struct graft_builder *b, const char *name, struct graft_shape shape,
-                          enum graft_init init, double scale)
-{
-    struct graft_param_desc d;
-    memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
-    d.name = name;
-    d.shape = shape;
-    d.init = (int32_t)init;
-    d.scale = scale;
-    d.unsaved = 1;
-    return b->api->param(b, &d);
-}
-
 /* Layer `number` of the MLP: W x + b, begun as torch's Linear */
 static graft_value layer(struct graft_builder *b, int number, graft_value x, int64_t in,
                          int64_t out)
 {
     char name[32];
     snprintf(name, sizeof name, "mlp_head.%d.weight", number);
-    graft_value w = hidden(b, name, graft_shape2(out, in), GRAFT_INIT_KAIMING_UNIFORM, 0.0);
+    graft_value w =
+        graft_hidden_param(b, name, graft_shape2(out, in), GRAFT_INIT_KAIMING_UNIFORM, 0.0);
     snprintf(name, sizeof name, "mlp_head.%d.bias", number);
     graft_value bias =
-        hidden(b, name, graft_shape1(out), GRAFT_INIT_UNIFORM, 1.0 / sqrt((double)in));
+        graft_hidden_param(b, name, graft_shape1(out), GRAFT_INIT_UNIFORM, 1.0 / sqrt((double)in));
     return graft_add(b, graft_linear(b, x, w), bias);
 }
 
@@ -73,7 +60,7 @@ static graft_value table(struct graft_builder *b, const struct p_tuning *o, int6
     int64_t E = o->encoder_hidden_size != 0 ? o->encoder_hidden_size : C;
     if (b->api->from_file(b))
         return graft_param(b, NULL, "prompt_embeddings", shape, GRAFT_INIT_ZEROS, 0.0);
-    graft_value x = hidden(b, "embedding.weight", shape, GRAFT_INIT_NORMAL, 1.0);
+    graft_value x = graft_hidden_param(b, "embedding.weight", shape, GRAFT_INIT_NORMAL, 1.0);
     x = graft_unary(b, GRAFT_OP_RELU, layer(b, 0, x, C, E));
     x = graft_unary(b, GRAFT_OP_RELU, layer(b, 2, x, E, E));
     return layer(b, 4, x, E, C);

@@ -54,37 +54,23 @@ static const struct graft_option options[] = {
      .help = "begin as the model's own keys and values of this text, repeated or cut"},
 };
 
-/* A parameter of the network behind the table, which the file does not hold. */
-static graft_value hidden(struct graft_builder *b, const char *name, struct graft_shape shape,
-                          enum graft_init init, double scale)
-{
-    struct graft_param_desc d;
-    memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
-    d.name = name;
-    d.shape = shape;
-    d.init = (int32_t)init;
-    d.scale = scale;
-    d.unsaved = 1;
-    return b->api->param(b, &d);
-}
-
 /* [P, 2 L G D] = W2 tanh(W1 embedding + b1) + b2 */
 static graft_value projected(struct graft_builder *b, const struct prefix *o, int64_t size,
                              int64_t width)
 {
     int64_t E = o->encoder_hidden_size != 0 ? o->encoder_hidden_size : size;
     int zero = o->init_weights == INIT_ZERO;
-    graft_value x = hidden(b, "embedding.weight", graft_shape2(o->num_virtual_tokens, size),
-                           GRAFT_INIT_NORMAL, 1.0);
-    graft_value w1 =
-        hidden(b, "transform.0.weight", graft_shape2(E, size), GRAFT_INIT_KAIMING_UNIFORM, 0.0);
-    graft_value b1 = hidden(b, "transform.0.bias", graft_shape1(E), GRAFT_INIT_UNIFORM,
-                            1.0 / sqrt((double)size));
-    graft_value w2 = hidden(b, "transform.2.weight", graft_shape2(width, E),
-                            zero ? GRAFT_INIT_ZEROS : GRAFT_INIT_KAIMING_UNIFORM, 0.0);
-    graft_value b2 = hidden(b, "transform.2.bias", graft_shape1(width),
-                            zero ? GRAFT_INIT_ZEROS : GRAFT_INIT_UNIFORM, 1.0 / sqrt((double)E));
+    graft_value x = graft_hidden_param(
+        b, "embedding.weight", graft_shape2(o->num_virtual_tokens, size), GRAFT_INIT_NORMAL, 1.0);
+    graft_value w1 = graft_hidden_param(b, "transform.0.weight", graft_shape2(E, size),
+                                        GRAFT_INIT_KAIMING_UNIFORM, 0.0);
+    graft_value b1 = graft_hidden_param(b, "transform.0.bias", graft_shape1(E), GRAFT_INIT_UNIFORM,
+                                        1.0 / sqrt((double)size));
+    graft_value w2 = graft_hidden_param(b, "transform.2.weight", graft_shape2(width, E),
+                                        zero ? GRAFT_INIT_ZEROS : GRAFT_INIT_KAIMING_UNIFORM, 0.0);
+    graft_value b2 =
+        graft_hidden_param(b, "transform.2.bias", graft_shape1(width),
+                           zero ? GRAFT_INIT_ZEROS : GRAFT_INIT_UNIFORM, 1.0 / sqrt((double)E));
     graft_value h =
         graft_unary(b, GRAFT_OP_TANH, graft_add(b, graft_linear(b, x, w1), b1)); /* [P, E] */
     return graft_add(b, graft_linear(b, h, w2), b2);
@@ -95,14 +81,13 @@ static graft_value plain(struct graft_builder *b, const struct prefix *o, int64_
 {
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
     d.name = "prompt_embeddings";
     d.shape = graft_shape2(o->num_virtual_tokens, width);
     d.init = o->init_weights == INIT_ZERO ? GRAFT_INIT_ZEROS : GRAFT_INIT_NORMAL;
     d.scale = 1.0;
     if (o->init_text[0] != '\0' && !b->api->from_file(b))
         d.initial = b->api->text_state(b, o->init_text, o->num_virtual_tokens);
-    return b->api->param(b, &d);
+    return graft_param_as(b, NULL, d);
 }
 
 static int computed(struct graft_builder *b, const struct prefix *o)

@@ -58,13 +58,12 @@ static graft_value embedding(struct graft_builder *b, const void *settings,
     const struct prompt *o = (const struct prompt *)settings;
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
     d.name = "prompt_embeddings";
     d.shape = graft_shape2(o->num_virtual_tokens, s->hidden);
     d.init = GRAFT_INIT_NORMAL;
     d.scale = 1.0;
     d.initial = initial(b, o, &s->site);
-    return graft_virtual_rows(b, s, ids, x, b->api->param(b, &d));
+    return graft_virtual_rows(b, s, ids, x, graft_param_as(b, NULL, d));
 }
 
 static void rows(const void *settings, struct graft_rows_change *change)

@@ -55,13 +55,12 @@ static graft_value shared_matrix(struct graft_builder *b, const char *name, int6
 {
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
     d.init = GRAFT_INIT_UNIFORM;
     d.scale = sqrt(6.0 / (double)columns);
     d.name = name;
     d.shape = graft_shape2(rows, columns);
     d.frozen = 1;
-    return b->api->param(b, &d);
+    return graft_param_as(b, NULL, d);
 }
 
 static void model(struct graft_builder *b, const void *settings, const struct graft_model_site *m)

@@ -83,13 +83,8 @@ static void update(struct graft_builder *b, const void *settings, const struct g
     graft_value m = moved(b, u, &first, g, 1.0 - o->beta1);
     graft_value v = moved(b, u, &second, graft_mul(b, g, g), 1.0 - o->beta2);
 
-    /* theta (1 - lr wd) - lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps) */
-    graft_value bc1 = graft_bias_correction(b, u->step, log(o->beta1));
-    graft_value bc2 = graft_bias_correction(b, u->step, log(o->beta2));
-    graft_value root =
-        graft_div(b, graft_unary(b, GRAFT_OP_SQRT, v), graft_unary(b, GRAFT_OP_SQRT, bc2));
-    graft_value direction = graft_div(b, m, graft_affine(b, root, 1.0, o->eps));
-    graft_value step = graft_mul(b, graft_div(b, u->lr, bc1), direction);
+    const struct graft_adam adam = {o->beta1, o->beta2, o->eps};
+    graft_value step = graft_adam_step(b, u, &adam, m, v);
     graft_value keep = graft_affine(b, graft_mul(b, u->lr, u->weight_decay), -1.0, 1.0);
     graft_assign(b, u->param,
                  graft_sub(b, graft_mul(b, u->param, keep), graft_reshape(b, step, u->shape)));

@@ -101,26 +101,12 @@ static graft_value matrix_step(struct graft_builder *b, const struct muon *o,
     return graft_mul(b, graft_scale(b, u->lr, factor), direction);
 }
 
-static graft_value other_step(struct graft_builder *b, const struct muon *o,
-                              const struct graft_update *u)
-{
-    graft_value m0 = graft_state(b, u, "exp_avg", u->shape, GRAFT_DTYPE_F32, GRAFT_INIT_ZEROS);
-    graft_value v0 = graft_state(b, u, "exp_avg_sq", u->shape, GRAFT_DTYPE_F32, GRAFT_INIT_ZEROS);
-    graft_value g2 = graft_mul(b, u->grad, u->grad);
-    graft_value m = graft_assign(b, m0, graft_lerp(b, m0, u->grad, 1.0 - o->beta1));
-    graft_value v = graft_assign(b, v0, graft_lerp(b, v0, g2, 1.0 - o->beta2));
-    graft_value bc1 = graft_bias_correction(b, u->step, log(o->beta1));
-    graft_value bc2 = graft_bias_correction(b, u->step, log(o->beta2));
-    graft_value root =
-        graft_div(b, graft_unary(b, GRAFT_OP_SQRT, v), graft_unary(b, GRAFT_OP_SQRT, bc2));
-    graft_value direction = graft_div(b, m, graft_affine(b, root, 1.0, o->eps));
-    return graft_mul(b, graft_div(b, u->lr, bc1), direction);
-}
-
 static void update(struct graft_builder *b, const void *settings, const struct graft_update *u)
 {
     const struct muon *o = (const struct muon *)settings;
-    graft_value step = u->shape.rank == 2 ? matrix_step(b, o, u) : other_step(b, o, u);
+    const struct graft_adam other = {o->beta1, o->beta2, o->eps};
+    graft_value step =
+        u->shape.rank == 2 ? matrix_step(b, o, u) : graft_adam(b, u, &other, u->grad);
     graft_value keep = graft_affine(b, graft_mul(b, u->lr, u->weight_decay), -1.0, 1.0);
     graft_assign(b, u->param, graft_sub(b, graft_mul(b, u->param, keep), step));
 }

@@ -139,6 +139,20 @@ static inline graft_value graft_base_norm(struct graft_builder *b,
     return b->api->base(b, &site->site, &x, 1);
 }
 
+/* x / rms(x) * w, w [C] trained: the norm's op has no gradient to its weight, so it gets ones and w
+ * is multiplied after it. */
+static inline graft_value graft_norm(struct graft_builder *b, const struct graft_norm_site *site,
+                                     graft_value x, graft_value w)
+{
+    graft_value inputs[2];
+    union graft_params p;
+    memset(&p, 0, sizeof p);
+    p.norm.eps = site->eps;
+    inputs[0] = x;
+    inputs[1] = graft_broadcast(b, graft_constant(b, 1.0), graft_shape1(site->size));
+    return graft_mul(b, b->api->op(b, GRAFT_OP_RMS_NORM, inputs, 2, &p), w);
+}
+
 /* pk, pv [P, G * D]: keys and values that every query sees besides its own document's; 0: none. */
 static inline graft_value graft_base_attention(struct graft_builder *b,
                                                const struct graft_attention_site *site,
@@ -212,21 +226,44 @@ static inline graft_value graft_base_bias(struct graft_builder *b, const struct 
     return b->api->weight(b, site, 1);
 }
 
-/* A trained f32 parameter of this site, saved under NAME. For frozen, shared or computed ones fill
- * a struct graft_param_desc and call b->api->param. */
+/* A parameter as d describes it: frozen, computed, with a learning rate of its own. The size and
+ * the site (NULL: shared by the whole adapter) are filled in. */
+static inline graft_value graft_param_as(struct graft_builder *b, const struct graft_site *site,
+                                         struct graft_param_desc d)
+{
+    d.struct_size = (uint32_t)sizeof d;
+    d.site = site;
+    return b->api->param(b, &d);
+}
+
+/* A trained f32 parameter that all sites share and the adapter's file does not hold: of a network
+ * behind what is saved. */
+static inline graft_value graft_hidden_param(struct graft_builder *b, const char *name,
+                                             struct graft_shape shape, enum graft_init init,
+                                             double scale)
+{
+    struct graft_param_desc d;
+    memset(&d, 0, sizeof d);
+    d.init = (int32_t)init;
+    d.scale = scale;
+    d.name = name;
+    d.shape = shape;
+    d.unsaved = 1;
+    return graft_param_as(b, NULL, d);
+}
+
+/* A trained f32 parameter of this site, saved under NAME. */
 static inline graft_value graft_param(struct graft_builder *b, const struct graft_site *site,
                                       const char *name, struct graft_shape shape,
                                       enum graft_init init, double scale)
 {
     struct graft_param_desc d;
     memset(&d, 0, sizeof d);
-    d.struct_size = (uint32_t)sizeof d;
     d.init = (int32_t)init;
     d.scale = scale;
-    d.site = site;
     d.name = name;
     d.shape = shape;
-    return b->api->param(b, &d);
+    return graft_param_as(b, site, d);
 }
 
 /* In the model function: a value that the sites of this program read by its name. */

@@ -10,6 +10,8 @@
 #include <graft/builder.h>
 #include <graft/plugin.h>
 
+#include <math.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -53,6 +55,34 @@ static inline graft_value graft_bias_correction(struct graft_builder *b, graft_v
 {
     graft_value e = graft_unary(b, GRAFT_OP_EXPM1, graft_scale(b, step, log_beta));
     return graft_scale(b, e, -1.0);
+}
+
+struct graft_adam {
+    double beta1, beta2, eps;
+};
+
+/* lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps): Adam's step by the moments that this step has made,
+ * the operations ordered as in torch. */
+static inline graft_value graft_adam_step(struct graft_builder *b, const struct graft_update *u,
+                                          const struct graft_adam *o, graft_value m, graft_value v)
+{
+    graft_value bc1 = graft_bias_correction(b, u->step, log(o->beta1));
+    graft_value bc2 = graft_bias_correction(b, u->step, log(o->beta2));
+    graft_value root =
+        graft_div(b, graft_unary(b, GRAFT_OP_SQRT, v), graft_unary(b, GRAFT_OP_SQRT, bc2));
+    graft_value direction = graft_div(b, m, graft_affine(b, root, 1.0, o->eps));
+    return graft_mul(b, graft_div(b, u->lr, bc1), direction);
+}
+
+/* The same of the gradient g, the moments kept in f32 as "exp_avg" and "exp_avg_sq". */
+static inline graft_value graft_adam(struct graft_builder *b, const struct graft_update *u,
+                                     const struct graft_adam *o, graft_value g)
+{
+    graft_value m = graft_state(b, u, "exp_avg", u->shape, GRAFT_DTYPE_F32, GRAFT_INIT_ZEROS);
+    graft_value v = graft_state(b, u, "exp_avg_sq", u->shape, GRAFT_DTYPE_F32, GRAFT_INIT_ZEROS);
+    m = graft_assign(b, m, graft_lerp(b, m, g, 1.0 - o->beta1));
+    v = graft_assign(b, v, graft_lerp(b, v, graft_mul(b, g, g), 1.0 - o->beta2));
+    return graft_adam_step(b, u, o, m, v);
 }
 
 #ifdef __cplusplus
