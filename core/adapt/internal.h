@@ -133,6 +133,8 @@ struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
 GRAFT_MUST_USE enum graft_status adapt_build(struct adapt *a, struct graph *graph,
                                              struct store *scratch, enum purpose purpose,
                                              struct error *e);
+/* stack.c: the sites that the method has in this model by default, or NULL: all of its kinds. */
+const char *adapt_usual_targets(const struct adapt *a, const struct layer *layer);
 /* own.c: what modules_to_save names, before the targets are matched; then what bias means, and
  * whether all of it can be. Errors begin with the key. */
 GRAFT_MUST_USE enum graft_status adapt_mark_modules(struct adapt *a, struct layer *layer,

@@ -62,12 +62,12 @@ static json_t *usual_json(const char *usual)
 }
 
 /* Keys that say "none" are left out: no method of PEFT knows all of them. */
-static void put_targets(json_t *config, const struct settings_adapter *s,
-                        const struct graft_adapter *functions)
+static void put_targets(json_t *config, const struct adapt *a, const struct layer *layer)
 {
+    const struct settings_adapter *s = layer->settings;
     bool given = s->target_modules.pattern != NULL || s->target_modules.names.count != 0;
     put(config, "target_modules",
-        given ? targets_json(&s->target_modules) : usual_json(functions->default_targets));
+        given ? targets_json(&s->target_modules) : usual_json(adapt_usual_targets(a, layer)));
     if (s->exclude_modules.pattern != NULL || s->exclude_modules.names.count != 0)
         put(config, "exclude_modules", targets_json(&s->exclude_modules));
     if (s->layers_to_transform.count != 0)
@@ -131,7 +131,7 @@ static json_t *config_json(const struct adapt *a, size_t index, const char *base
         put(config, "task_type", json_string("CAUSAL_LM"));
         put(config, "inference_mode", json_true());
     }
-    if (functions->layout != GRAFT_LAYOUT_PEFT_PROMPT) put_targets(config, s, functions);
+    if (functions->layout != GRAFT_LAYOUT_PEFT_PROMPT) put_targets(config, a, &a->layers[index]);
     for (const struct graft_config_field *f = functions->fields; f != NULL && f->key != NULL; f++)
         if (strcmp(f->json, GRAFT_CONFIG_IGNORED) != 0)
             put(config, f->key, field_json(a, f, base_name));

@@ -286,6 +286,17 @@ static bool acts_on(const struct graft_adapter *f, enum graft_site_kind kind)
     return f->block != NULL;
 }
 
+const char *adapt_usual_targets(const struct adapt *a, const struct layer *layer)
+{
+    const struct graft_adapter *f = layer->functions;
+    if (f->struct_size < offsetof(struct graft_adapter, family_targets) + sizeof f->family_targets)
+        return f->default_targets;
+    for (const struct graft_family_targets *t = f->family_targets; t != NULL && t->family != NULL;
+         t++)
+        if (strcmp(t->family, model_config(a->model)->family) == 0) return t->targets;
+    return f->default_targets;
+}
+
 /* The sites that this adapter can act on, as a list of their own for matching. */
 static enum graft_status match(struct adapt *a, struct layer *layer, struct error *e)
 {
@@ -300,8 +311,8 @@ static enum graft_status match(struct adapt *a, struct layer *layer, struct erro
         return error_set(e, GRAFT_E_INVALID,
                          "method: %s acts on no kind of site that this model has",
                          layer->settings->method);
-    enum graft_status status = targets_match(layer->settings, layer->functions->default_targets,
-                                             candidates, count, hits, e);
+    enum graft_status status =
+        targets_match(layer->settings, adapt_usual_targets(a, layer), candidates, count, hits, e);
     for (size_t i = 0; i < count && status == GRAFT_OK; i++)
         layer->matched[candidates[i] - a->sites] = hits[i];
     return status;

@@ -110,10 +110,37 @@ static void test_stacks(void **state)
     option_values_destroy(a[1].options);
 }
 
+/* PEFT's own: (IA)3 has the keys in Llama and the queries in Qwen2. */
+static void test_family(void **state)
+{
+    static const char *const models[2] = {GOLDEN "llama", GOLDEN "qwen2"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct error e = {0};
+        struct session *s = NULL;
+        struct settings_adapter a = adapter_of("ia3", NULL, 0);
+        assert_ok(session_open(&(struct session_request){.model = models[i],
+                                                         .quantize = "keep",
+                                                         .adapters = &a,
+                                                         .adapter_count = 1,
+                                                         .no_text = true},
+                               &s, &e),
+                  &e);
+        bool keys =
+            store_find(s->store, STORE_ADAPTER, "model.layers.0.self_attn.k_proj.ia3_l") != NULL;
+        bool queries =
+            store_find(s->store, STORE_ADAPTER, "model.layers.0.self_attn.q_proj.ia3_l") != NULL;
+        assert_int_equal(keys, i == 0);
+        assert_int_equal(queries, i == 1);
+        session_close(s);
+        option_values_destroy(a.options);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_modules),
-                                       cmocka_unit_test(test_biases),
-                                       cmocka_unit_test(test_stacks)};
+                                       cmocka_unit_test(test_biases), cmocka_unit_test(test_stacks),
+                                       cmocka_unit_test(test_family)};
     return TEST_MAIN(tests);
 }

@@ -47,13 +47,17 @@ static int32_t identity(const void *settings)
     return o->init_ia3_weights;
 }
 
+static const struct graft_family_targets family_targets[] = {
+    {"qwen2", "q_proj v_proj down_proj"}, {"qwen3", "q_proj v_proj down_proj"}, {NULL, NULL}};
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .mergeable = 1,
                                                .peft_type = "IA3",
                                                .default_targets = "k_proj v_proj down_proj",
                                                .fields = fields,
                                                .linear = linear,
-                                               .identity = identity};
+                                               .identity = identity,
+                                               .family_targets = family_targets};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     GRAFT_PLUGIN_HEAD(GRAFT_PLUGIN_ADAPTER, options, struct ia3),

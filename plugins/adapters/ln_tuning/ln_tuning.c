@@ -30,13 +30,17 @@ static int32_t identity(const void *settings)
     return 1;
 }
 
+static const struct graft_family_targets family_targets[] = {
+    {"qwen2", "post_attention_layernorm"}, {"qwen3", "post_attention_layernorm"}, {NULL, NULL}};
+
 static const struct graft_adapter functions = {.struct_size = (uint32_t)sizeof functions,
                                                .peft_type = "LN_TUNING",
                                                .default_targets =
                                                    "input_layernorm post_attention_layernorm norm",
                                                .fields = fields,
                                                .norm = norm,
-                                               .identity = identity};
+                                               .identity = identity,
+                                               .family_targets = family_targets};
 
 GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .magic = GRAFT_PLUGIN_MAGIC,

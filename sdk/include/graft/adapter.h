@@ -51,6 +51,11 @@ struct graft_rows_change {
     int64_t position_offset; /* added to the positions of all tokens */
 };
 
+/* For one family of models, by Hugging Face's model_type: "qwen2". */
+struct graft_family_targets {
+    const char *family, *targets;
+};
+
 struct graft_adapter {
     uint32_t struct_size;
     int32_t mergeable;     /* 1: linear sites stay affine in x; merged where it matched no other */
@@ -114,6 +119,9 @@ struct graft_adapter {
     /* Before anything is trained: 1, or 0 and in `text` (a KEY: REASON) why a run of so many steps
      * makes no sense. */
     int32_t (*check_steps)(const void *options, int64_t steps, char *text, size_t size);
+
+    /* In place of default_targets; ends with family NULL. May be NULL. */
+    const struct graft_family_targets *family_targets;
 };
 
 /* A term of the training loss: it enters once per step, however the step is split, and neither
