@@ -61,15 +61,35 @@ static json_t *usual_json(const char *usual)
     return list;
 }
 
+/* PEFT's config of this method has no such key. */
+static bool lacks(const struct layer *layer, const char *key)
+{
+    const struct graft_config_field *f = plugin_config_field(layer->settings->plugin, key);
+    return f != NULL && strcmp(f->json, GRAFT_CONFIG_IGNORED) == 0;
+}
+
+static json_t *sites_json(const struct layer *layer)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < layer->site_count; i++)
+        json_array_append_new(list, json_string(layer->sites[i]->name));
+    return list;
+}
+
 /* Keys that say "none" are left out: no method of PEFT knows all of them. */
 static void put_targets(json_t *config, const struct adapt *a, const struct layer *layer)
 {
     const struct settings_adapter *s = layer->settings;
     bool given = s->target_modules.pattern != NULL || s->target_modules.names.count != 0;
+    bool excludes = s->exclude_modules.pattern != NULL || s->exclude_modules.names.count != 0;
+    if ((excludes && lacks(layer, "exclude_modules")) ||
+        (s->layers_to_transform.count != 0 && lacks(layer, "layers_to_transform"))) {
+        put(config, "target_modules", sites_json(layer));
+        return;
+    }
     put(config, "target_modules",
         given ? targets_json(&s->target_modules) : usual_json(adapt_usual_targets(a, layer)));
-    if (s->exclude_modules.pattern != NULL || s->exclude_modules.names.count != 0)
-        put(config, "exclude_modules", targets_json(&s->exclude_modules));
+    if (excludes) put(config, "exclude_modules", targets_json(&s->exclude_modules));
     if (s->layers_to_transform.count != 0)
         put(config, "layers_to_transform", numbers_json(&s->layers_to_transform));
     if (s->layers_pattern.count != 0) put(config, "layers_pattern", names_json(&s->layers_pattern));

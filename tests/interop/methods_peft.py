@@ -29,6 +29,8 @@ CASES = {
     "ia3 pattern": ("qwen2", {"method": "ia3", "target_modules": ["q_proj", "up_proj"],
                               "feedforward_modules": r".*\.up_proj"}),
     "bitfit": ("qwen2", {"method": "bitfit", "target_modules": ["v_proj", "down_proj"]}),
+    "bitfit layers": ("llama", {"method": "bitfit", "layers_to_transform": [1],
+                                "target_modules": "all-linear", "exclude_modules": ["o_proj"]}),
     "miss": ("llama", {"method": "miss", "r": 5, "target_modules": QV}),
     "loha": ("llama", {"method": "loha", "r": 3, "rank_pattern": {"layers.0.self_attn.v_proj": 2}}),
     "lokr": ("qwen2", {"method": "lokr", "r": 2, "decompose_both": True}),

@@ -26,8 +26,11 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     return graft_add(b, graft_base(b, s, x), bias);
 }
 
-static const struct graft_config_field fields[] = {{.key = "modules_to_save", .json = "null"},
-                                                   {.key = NULL}};
+static const struct graft_config_field fields[] = {
+    {.key = "modules_to_save", .json = "null"},
+    {.key = "layers_to_transform", .json = GRAFT_CONFIG_IGNORED},
+    {.key = "exclude_modules", .json = GRAFT_CONFIG_IGNORED},
+    {.key = NULL}};
 
 static int32_t identity(const void *settings)
 {

@@ -37,9 +37,11 @@ static graft_value linear(struct graft_builder *b, const void *settings,
                           : graft_mul(b, graft_base(b, s, x), l);
 }
 
-static const struct graft_config_field fields[] = {{.key = "fan_in_fan_out", .json = "false"},
-                                                   {.key = "modules_to_save", .json = "null"},
-                                                   {.key = NULL}};
+static const struct graft_config_field fields[] = {
+    {.key = "fan_in_fan_out", .json = "false"},
+    {.key = "modules_to_save", .json = "null"},
+    {.key = "layers_to_transform", .json = GRAFT_CONFIG_IGNORED},
+    {.key = NULL}};
 
 static int32_t identity(const void *settings)
 {

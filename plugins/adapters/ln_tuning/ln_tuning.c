@@ -21,8 +21,10 @@ static graft_value norm(struct graft_builder *b, const void *settings,
                                                                .initial = from}));
 }
 
-static const struct graft_config_field fields[] = {{.key = "modules_to_save", .json = "null"},
-                                                   {.key = NULL}};
+static const struct graft_config_field fields[] = {
+    {.key = "modules_to_save", .json = "null"},
+    {.key = "layers_to_transform", .json = GRAFT_CONFIG_IGNORED},
+    {.key = NULL}};
 
 static int32_t identity(const void *settings)
 {

@@ -93,11 +93,13 @@ static graft_value linear(struct graft_builder *b, const void *settings,
     return graft_add(b, graft_base(b, s, x), graft_mul(b, h, outer));
 }
 
-static const struct graft_config_field fields[] = {{.key = "save_projection", .json = "true"},
-                                                   {.key = "fan_in_fan_out", .json = "false"},
-                                                   {.key = "modules_to_save", .json = "null"},
-                                                   {.key = "bias", .json = "\"none\""},
-                                                   {.key = NULL}};
+static const struct graft_config_field fields[] = {
+    {.key = "save_projection", .json = "true"},
+    {.key = "fan_in_fan_out", .json = "false"},
+    {.key = "modules_to_save", .json = "null"},
+    {.key = "bias", .json = "\"none\""},
+    {.key = "exclude_modules", .json = GRAFT_CONFIG_IGNORED},
+    {.key = NULL}};
 
 static int32_t identity(const void *settings)
 {

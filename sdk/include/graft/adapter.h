@@ -33,7 +33,9 @@ struct graft_config_field {
 #define GRAFT_CONFIG_KV_HEADS "$kv_heads"
 #define GRAFT_CONFIG_KV_SIZE "$kv_size" /* kv_heads * head_size */
 #define GRAFT_CONFIG_NAME "$name"
-#define GRAFT_CONFIG_IGNORED "$ignored" /* any value is read and none written */
+/* Any value is read and none written. "exclude_modules" or "layers_to_transform" so: PEFT's config
+ * has no such key, and where a recipe gives it the file lists the sites one by one. */
+#define GRAFT_CONFIG_IGNORED "$ignored"
 
 /* The folder that the adapter is kept as. */
 enum graft_layout {
