@@ -6,10 +6,16 @@
 #define CORE_CLI_RECIPE_H
 
 #include "cli/cli.h"
-#include "recipe/settings.h"
+#include "recipe/compare.h"
 
 /* Loads the command's first argument with its --set options. */
 GRAFT_MUST_USE enum graft_status recipe_load(const struct cli_args *args,
                                              struct settings **settings, struct error *e);
+/* The same for a recipe with a `compare` section. */
+GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args,
+                                                     struct settings_compare **compare,
+                                                     struct error *e);
+/* Has it one? False also for a recipe that cannot be read: loading it says why. */
+bool recipe_is_compare(const struct cli_args *args);
 
 #endif

@@ -152,6 +152,8 @@ static json_t *row_schema(const struct plugins *p, const struct schema_key *row,
     case SCHEMA_NAMES:
     case SCHEMA_TARGETS: return one_or_list("string");
     case SCHEMA_NUMBERS: return one_or_list("integer");
+    case SCHEMA_RATES: return one_or_list("number");
+    case SCHEMA_METHODS: return typed("array");
     case SCHEMA_GROUPS:
         return json_pack("{s:s, s:o}", "type", "array", "items",
                          core_object(p, &schema_group, "", kind));
@@ -214,6 +216,34 @@ static json_t *method_object(const struct plugins *p, const struct schema *schem
 
 /* ---- the whole ---- */
 
+static json_t *reference(const char *name)
+{
+    char text[64];
+    snprintf(text, sizeof text, "#/$defs/%s", name);
+    return json_pack("{s:s}", "$ref", text);
+}
+
+static json_t *adapter_schema(void)
+{
+    return json_pack("{s:[o, {s:s, s:i, s:o}]}", "anyOf", reference("adapter"), "type", "array",
+                     "minItems", 1, "items", reference("adapter"));
+}
+
+/* The rate may stand apart from its optimizer: in a comparison's `lr`. */
+static json_t *optimizer_schema(const struct plugins *p, const char *prefix, json_t *definitions)
+{
+    json_t *object = method_object(p, &schema_core, prefix, GRAFT_PLUGIN_OPTIMIZER, definitions);
+    const char *name;
+    json_t *definition;
+    json_object_set_new(object, "required", json_pack("[s]", "method"));
+    json_object_foreach(definitions, name, definition)
+    {
+        if (strncmp(name, "optimizer-", 10) == 0)
+            json_object_set_new(definition, "required", json_pack("[s]", "method"));
+    }
+    return object;
+}
+
 static json_t *map_schema(const struct plugins *p, const struct schema_key *row,
                           json_t *definitions)
 {
@@ -222,14 +252,40 @@ static json_t *map_schema(const struct plugins *p, const struct schema_key *row,
         json_object_set_new(
             definitions, "adapter",
             method_object(p, &schema_adapter, "", GRAFT_PLUGIN_ADAPTER, definitions));
-        return json_pack("{s:[{s:s}, {s:s, s:i, s:{s:s}}]}", "anyOf", "$ref", "#/$defs/adapter",
-                         "type", "array", "minItems", 1, "items", "$ref", "#/$defs/adapter");
+        return adapter_schema();
     }
-    if (strcmp(row->path, "optimizer") == 0)
-        return method_object(p, &schema_core, row->path, GRAFT_PLUGIN_OPTIMIZER, definitions);
+    if (strcmp(row->path, "optimizer") == 0) {
+        json_object_set_new(definitions, "optimizer", optimizer_schema(p, row->path, definitions));
+        return reference("optimizer");
+    }
     json_t *object = core_object(p, &schema_core, row->path, GRAFT_PLUGIN_BACKEND);
     if (short_member == NULL) return object;
     return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "string", object);
+}
+
+/* A fragment: without a method, its optimizer has keys of a method that stands elsewhere. */
+static json_t *fragment_schema(const struct plugins *p)
+{
+    json_t *object = core_object(p, &schema_method, "", GRAFT_PLUGIN_ADAPTER);
+    for (size_t i = 0; object != NULL && i < schema_method.count; i++) {
+        const struct schema_key *row = &schema_method.keys[i];
+        if (row->type != SCHEMA_MAP) continue;
+        json_t *map = strcmp(row->path, "adapter") == 0 ? adapter_schema()
+                      : strcmp(row->path, "optimizer") == 0
+                          ? json_pack("{s:s, s:{s:[s]}, s:o}", "type", "object", "if", "required",
+                                      "method", "then", reference("optimizer"))
+                          : typed("object");
+        add_property(object, row->path, finished(map, false, row->help, NULL), false);
+    }
+    return object;
+}
+
+static json_t *compare_schema(const struct plugins *p)
+{
+    json_t *object = core_object(p, &schema_compare, "", GRAFT_PLUGIN_ADAPTER);
+    json_t *methods = json_object_get(json_object_get(object, "properties"), "methods");
+    json_object_set_new(methods, "items", fragment_schema(p));
+    return finished(object, false, "several methods on the same rows, for graft compare", NULL);
 }
 
 static bool map_is_required(const char *path)
@@ -255,6 +311,17 @@ static json_t *holder_of(json_t *top, const char *path, const char **name)
     return json_array_get(json_object_get(property, "anyOf"), 0);
 }
 
+/* The methods of a comparison bring what the common part may lack. */
+static void relax_for_compare(json_t *top)
+{
+    json_object_set_new(top, "if", json_pack("{s:[s]}", "required", "compare"));
+    json_object_set_new(top, "else",
+                        json_pack("{s:O, s:{s:{s:[s, s]}}}", "required",
+                                  json_object_get(top, "required"), "properties", "optimizer",
+                                  "required", "method", "lr"));
+    json_object_set_new(top, "required", json_pack("[s, s]", "model", "data"));
+}
+
 json_t *recipe_json_schema(const struct plugin *const *plugins, size_t count)
 {
     const struct plugins p = {plugins, count};
@@ -278,6 +345,8 @@ json_t *recipe_json_schema(const struct plugin *const *plugins, size_t count)
                      required);
     }
     add_rows(top, &p, &schema_core, "", GRAFT_PLUGIN_BACKEND);
+    add_property(top, "compare", compare_schema(&p), false);
+    relax_for_compare(top);
     json_object_set_new(top, "$defs", definitions);
     return top;
 }

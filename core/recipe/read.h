@@ -17,6 +17,13 @@ struct loader {
     struct error *e;
 };
 
+/* The file, its short forms and the --set texts: l->root, for a new l->s that is otherwise empty.
+ */
+GRAFT_MUST_USE enum graft_status read_recipe(struct loader *l, const char *path,
+                                             const char *const *sets, size_t set_count);
+/* l->root to l->s: the walk over the tree, what is missing, what contradicts, the plugins. */
+GRAFT_MUST_USE enum graft_status read_tree(struct loader *l);
+
 /* "PLACE: KEY: text" with status GRAFT_E_INVALID. */
 enum graft_status read_refuse(const struct loader *l, struct place place, const char *key,
                               const char *format, ...) GRAFT_PRINTF(4, 5);

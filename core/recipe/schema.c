@@ -5,7 +5,7 @@
 #include "recipe/schema.h"
 
 #include "base/text.h"
-#include "recipe/settings.h"
+#include "recipe/compare.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -46,6 +46,7 @@ const char *const settings_metric_names[METRIC_KINDS + 1] = {
     [METRIC_CUT_OFF] = "cut_off",
     [METRIC_STYLE] = "style",
 };
+static const char *const select_choices[] = {"valid", NULL};
 static const char *const bias_choices[] = {"none", "all", "lora_only", NULL};
 
 #define MOST 9007199254740991.0 /* 2^53 - 1: exact as a double */
@@ -160,11 +161,33 @@ static const struct schema_key group_keys[] = {
     NUMBER("lr_scale", SCHEMA_FLOAT, lr_scale, "1.0", 0, 1e6, "learning rate, as a factor on optimizer.lr"),
     NUMBER("weight_decay", SCHEMA_FLOAT, weight_decay, NULL, 0, 1e6, "instead of optimizer.weight_decay"),
 };
+
+#undef AT
+#define AT(member) offsetof(struct settings_compare, member)
+static const struct schema_key compare_keys[] = {
+    {"methods", SCHEMA_METHODS, 0, NULL, true, 0, 0, NULL, "what is compared: fragments over the common part of the recipe"},
+    NUMBER("seeds", SCHEMA_NUMBERS, seeds, "[1, 2, 3]", 0, MOST, "every method is trained once with each; the first one chooses the rates"),
+    CHOICE("select_on", select_on, "valid", select_choices, "the rows that choose the learning rate; the figures are of data.test"),
+    KEY("halving", SCHEMA_BOOL, halving, "true", "a sweep stops the worse half of its rates early; false: every rate to the end"),
+    KEY("allow_test_in_train", SCHEMA_BOOL, allow_test_in_train, "false", "go on where test rows stand in data.train, and count them"),
+};
+
+#undef AT
+#define AT(member) offsetof(struct settings_method, member)
+static const struct schema_key method_keys[] = {
+    NEEDED("name", SCHEMA_TEXT, name, "of the method in tables and folders: letters, digits, . _ -"),
+    MAP("adapter", "instead of the common adapter"),
+    MAP("optimizer", "with a method: instead of the common optimizer, else keys over it"),
+    MAP("train", "keys over the common ones: schedule and clipping, never rows or steps"),
+    {"lr", SCHEMA_RATES, AT(rates), NULL, false, 0, 1e6, NULL, "optimizer.lr: one rate, or several that data.valid chooses from"},
+};
 /* clang-format on */
 
 const struct schema schema_core = {core_keys, sizeof core_keys / sizeof core_keys[0]};
 const struct schema schema_adapter = {adapter_keys, sizeof adapter_keys / sizeof adapter_keys[0]};
 const struct schema schema_group = {group_keys, sizeof group_keys / sizeof group_keys[0]};
+const struct schema schema_compare = {compare_keys, sizeof compare_keys / sizeof compare_keys[0]};
+const struct schema schema_method = {method_keys, sizeof method_keys / sizeof method_keys[0]};
 
 const struct schema_key *schema_find(const struct schema *schema, const char *path, size_t length)
 {
@@ -212,7 +235,9 @@ char *schema_allowed(const struct schema_key *key, char *out)
                                         "text or a list of texts",
                                         "text or a list of texts",
                                         "an integer or a list of integers",
-                                        "a list of mappings with a match"};
+                                        "a number or a list of numbers",
+                                        "a list of mappings with a match",
+                                        "a list of mappings with a name"};
     char low[32], high[32];
     size_t at = (size_t)snprintf(out, 256, "%s", words[key->type]);
     if (key->choices != NULL) {

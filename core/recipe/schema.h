@@ -28,7 +28,9 @@ enum schema_type {
     SCHEMA_NAMES,    /* struct names, a text or a list */
     SCHEMA_TARGETS,  /* struct targets, a text (regular expression) or a list of names */
     SCHEMA_NUMBERS,  /* struct numbers, an integer or a list */
-    SCHEMA_GROUPS    /* no member; a list of mappings, schema_group below each */
+    SCHEMA_RATES,    /* struct rates, a number or a list */
+    SCHEMA_GROUPS,   /* no member; a list of mappings, schema_group below each */
+    SCHEMA_METHODS   /* no member; a list of mappings, schema_method below each */
 };
 
 struct schema_key {
@@ -49,7 +51,10 @@ struct schema {
 
 extern const struct schema schema_core;    /* of struct settings */
 extern const struct schema schema_adapter; /* of struct settings_adapter, below "adapter" */
-extern const struct schema schema_group;   /* of struct settings_group, an item of optimizer.groups */
+extern const struct schema schema_group; /* of struct settings_group, an item of optimizer.groups */
+extern const struct schema schema_compare; /* of struct settings_compare, below "compare" */
+extern const struct schema
+    schema_method; /* of struct settings_method, an item of compare.methods */
 
 /* The row of a path of `length` bytes, or NULL. */
 const struct schema_key *schema_find(const struct schema *schema, const char *path, size_t length);

@@ -214,6 +214,7 @@ static enum graft_status walk_and_put(struct walk *w, struct node *root, char *p
         enum graft_status status = step(w, node, word, &child);
         if (status != GRAFT_OK) return status;
         if (child != node) parent = node;
+        if (strcmp(word, "adapter") == 0 || strcmp(word, "optimizer") == 0) owner = word;
         node = child;
         word = dot != NULL ? dot + 1 : NULL;
     }

@@ -61,6 +61,9 @@ static enum graft_status read_key(struct loader *l, struct node *child, const ch
             ? schema_find(&schema_core, label, (size_t)n)
             : NULL;
     if (row == NULL && strcmp(prefix, "optimizer") == 0) return GRAFT_OK; /* the plugin's */
+    if (row == NULL && strcmp(label, "compare") == 0)
+        return read_refuse(l, child->key_place, label,
+                           "this recipe compares methods: run it with graft compare");
     if (row == NULL) return read_unknown(l, &schema_core, prefix, child);
     if (child->type == NODE_NULL) return GRAFT_OK;
     size_t index = (size_t)(row - schema_core.keys);
@@ -173,7 +176,7 @@ static enum graft_status check_backend(const struct loader *l)
     return status;
 }
 
-static enum graft_status read_tree(struct loader *l)
+enum graft_status read_tree(struct loader *l)
 {
     enum graft_status status;
     char shown[128];
@@ -194,25 +197,25 @@ static enum graft_status read_tree(struct loader *l)
     return check_backend(l);
 }
 
-static enum graft_status load(struct settings *s, const char *path, const char *const *sets,
-                              size_t set_count, struct error *e)
+enum graft_status read_recipe(struct loader *l, const char *path, const char *const *sets,
+                              size_t set_count)
 {
-    struct loader l = {.s = s, .e = e};
+    struct settings *s = l->s;
     const char *slash = strrchr(path, '/');
     enum graft_status status;
     s->file = arena_strdup(&s->arena, path);
     s->folder = slash == NULL   ? arena_strdup(&s->arena, ".")
                 : slash == path ? arena_strdup(&s->arena, "/")
                                 : arena_format(&s->arena, "%.*s", (int)(slash - path), path);
-    if (s->file == NULL || s->folder == NULL) return read_no_memory(&l);
-    if ((status = read_file(s, &l.root, e)) != GRAFT_OK) return status;
-    if (l.root->type == NODE_MAP && (status = set_expand(&s->arena, l.root, e)) != GRAFT_OK)
+    if (s->file == NULL || s->folder == NULL) return read_no_memory(l);
+    if ((status = read_file(s, &l->root, l->e)) != GRAFT_OK) return status;
+    if (l->root->type == NODE_MAP && (status = set_expand(&s->arena, l->root, l->e)) != GRAFT_OK)
         return status;
-    for (size_t i = 0; l.root->type == NODE_MAP && i < set_count; i++) {
-        status = set_apply(&s->arena, l.root, (uint32_t)i + 1, sets[i], e);
+    for (size_t i = 0; l->root->type == NODE_MAP && i < set_count; i++) {
+        status = set_apply(&s->arena, l->root, (uint32_t)i + 1, sets[i], l->e);
         if (status != GRAFT_OK) return status;
     }
-    return read_tree(&l);
+    return GRAFT_OK;
 }
 
 enum graft_status settings_load(const char *path, const char *const *sets, size_t set_count,
@@ -220,7 +223,9 @@ enum graft_status settings_load(const char *path, const char *const *sets, size_
 {
     struct settings *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) return error_memory(e, "settings", sizeof *s);
-    enum graft_status status = load(s, path, sets, set_count, e);
+    struct loader l = {.s = s, .e = e};
+    enum graft_status status = read_recipe(&l, path, sets, set_count);
+    if (status == GRAFT_OK) status = read_tree(&l);
     if (status == GRAFT_OK)
         *settings = s;
     else

@@ -74,6 +74,11 @@ struct numbers {
     size_t count;
 };
 
+struct rates {
+    double *items;
+    size_t count;
+};
+
 /* Parameters whose key the regular expression finds; the first group that finds one has it. */
 struct settings_group {
     const char *match;

@@ -44,7 +44,7 @@ static enum graft_status refuse_type(const struct loader *l, const struct schema
 {
     char shown[QUOTE_SIZE], allowed[ALLOWED_SIZE];
     const char *hint = "";
-    if ((row->type == SCHEMA_TEXT || row->type >= SCHEMA_FILE) && row->type != SCHEMA_NUMBERS &&
+    if ((row->type == SCHEMA_TEXT || row->type >= SCHEMA_FILE) && row->type < SCHEMA_NUMBERS &&
         (node->type == NODE_BOOL || node->type == NODE_INT || node->type == NODE_FLOAT))
         hint = " (quote it if it is text)";
     else if (node->type == NODE_TEXT && row->type <= SCHEMA_FLOAT)
@@ -227,6 +227,23 @@ static enum graft_status read_numbers(const struct loader *l, const struct schem
     return GRAFT_OK;
 }
 
+static enum graft_status read_rates(const struct loader *l, const struct schema_key *row,
+                                    const char *label, const struct node *node, struct rates *out)
+{
+    bool list = node->type == NODE_LIST;
+    struct rates rates = {NULL, list ? node->count : 1};
+    if (rates.count == 0) return refuse_type(l, row, label, node);
+    rates.items = arena_alloc(&l->s->arena, rates.count, sizeof *rates.items);
+    if (rates.items == NULL) return read_no_memory(l);
+    const struct node *item = list ? node->first : node;
+    for (size_t i = 0; i < rates.count; i++, item = item->next) {
+        enum graft_status status = read_float(l, row, label, item, &rates.items[i]);
+        if (status != GRAFT_OK) return status;
+    }
+    *out = rates;
+    return GRAFT_OK;
+}
+
 enum graft_status read_value(const struct loader *l, const struct schema_key *row,
                              const char *label, const struct node *node, void *base)
 {
@@ -250,6 +267,8 @@ enum graft_status read_value(const struct loader *l, const struct schema_key *ro
     case SCHEMA_NAMES: return read_names(l, row, label, node, member);
     case SCHEMA_TARGETS: return read_targets(l, row, label, node, member);
     case SCHEMA_NUMBERS: return read_numbers(l, row, label, node, member);
+    case SCHEMA_RATES: return read_rates(l, row, label, node, member);
+    case SCHEMA_METHODS:
     case SCHEMA_GROUPS: /* read when the rest is known */
         return node->type == NODE_LIST ? GRAFT_OK : refuse_type(l, row, label, node);
     case SCHEMA_MAP: break;
@@ -266,8 +285,6 @@ enum graft_status read_default(const struct loader *l, const struct schema_key *
     return status == GRAFT_OK ? read_value(l, row, label, value, base) : status;
 }
 
-static const char *const not_yet[] = {"compare"};
-
 enum graft_status read_unknown(const struct loader *l, const struct schema *schema,
                                const char *prefix, const struct node *child)
 {
@@ -277,9 +294,6 @@ enum graft_status read_unknown(const struct loader *l, const struct schema *sche
     bool plain = strlen(child->key) < 64 && strpbrk(child->key, " \t\r\n\"") == NULL;
     snprintf(label, sizeof label, "%s%s%s", prefix, *prefix != '\0' ? "." : "",
              plain ? child->key : quote_text(child->key, shown));
-    for (size_t i = 0; i < sizeof not_yet / sizeof not_yet[0]; i++)
-        if (strcmp(child->key, not_yet[i]) == 0)
-            return read_refuse(l, child->key_place, label, "is not in this version of graft");
     for (size_t i = 0; i < schema->count && count < 64; i++)
         if (schema_below(&schema->keys[i], prefix, &name)) known[count++] = name;
     for (size_t i = 0; i < count && at < sizeof list; i++)

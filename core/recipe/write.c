@@ -158,7 +158,9 @@ static void put_value(struct writer *w, struct str *out, const struct schema_key
         return;
     }
     switch (row->type) {
-    case SCHEMA_MAP: break;
+    case SCHEMA_MAP:
+    case SCHEMA_RATES: /* of a comparison, which writes its own */
+    case SCHEMA_METHODS: break;
     case SCHEMA_GROUPS: put_groups(out, w->s); break;
     case SCHEMA_BOOL: str_puts(out, *(const int32_t *)member ? "true" : "false"); break;
     case SCHEMA_INT:

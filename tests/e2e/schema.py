@@ -22,6 +22,8 @@ GOOD = [
     {"adapter": {"method": "lora", "target_modules": ["q_proj"], "rank_pattern": {"q_proj": 4}}},
     {"train": {"early_stopping": None, "gradient_checkpointing": True, "timescale": "auto"}},
     {"optimizer": {"method": "sgd", "lr": 1, "groups": [{"match": "lora_B", "lr_scale": 16}]}},
+    {"compare": {"methods": [{"name": "a", "lr": [0.1, 1]}, {"name": "b", "adapter": {"method": "ia3"}}]},
+     "adapter": None, "optimizer": {"method": "sgd"}},
     {"backend": "cpu"}, {"model": {"path": "m.gguf", "quantize": "nf4"}},
 ]
 BAD = [
@@ -30,6 +32,9 @@ BAD = [
     {"adapter": []}, {"train": {"batch_size": 0}}, {"train": {"schedule": "linaer"}},
     {"optimizer": {"method": "sgd"}}, {"optimizer": {"method": "sgd", "lr": 1, "beta1": 0.9}},
     {"optimizer": {"method": "sgd", "lr": 1, "groups": [{"lr_scale": 16}]}},
+    {"compare": {"methods": [{"nam": "a"}]}}, {"compare": {"seeds": [1]}},
+    {"compare": {"methods": [{"name": "a", "adapter": {"method": "lora", "rr": 4}}]}},
+    {"compare": {"methods": [{"name": "a", "data": {}}]}},
 ]
 
 
@@ -45,7 +50,8 @@ def main():
             print(f"FAIL {path}: {fault.json_path}: {fault.message[:200]}")
             failed = 1
     for change in GOOD + BAD:
-        valid = validator.is_valid({**BASE, **change})
+        recipe = {k: v for k, v in {**BASE, **change}.items() if not (k == "adapter" and v is None)}
+        valid = validator.is_valid(recipe)
         if valid != (change in GOOD):
             print(f"FAIL {change}: valid is {valid}")
             failed = 1
