@@ -16,7 +16,8 @@ enum random_purpose {
     RANDOM_INIT = 1,    /* initial parameters */
     RANDOM_DROPOUT = 2, /* masks */
     RANDOM_ORDER = 3,   /* order of rows */
-    RANDOM_SAMPLE = 4   /* generation */
+    RANDOM_SAMPLE = 4,  /* generation */
+    RANDOM_RESAMPLE = 5 /* bootstrap of a comparison */
 };
 
 struct random_key {

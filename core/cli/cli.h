@@ -111,6 +111,7 @@ int command_explain(const struct cli_args *args);
 int command_man(const struct cli_args *args);
 int command_completion(const struct cli_args *args);
 int command_train(const struct cli_args *args);
+int command_compare(const struct cli_args *args);
 int command_plan(const struct cli_args *args);
 int command_bench(const struct cli_args *args);
 int command_eval(const struct cli_args *args);

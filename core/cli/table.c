@@ -53,6 +53,11 @@ static const struct cli_option train_options[] = {
     {"resume", NULL, false, "go on from the newest whole checkpoint of the output folder"},
     {"overwrite", NULL, false, "remove the run that the output folder holds"},
     END};
+static const struct cli_option compare_options[] = {
+    SET_OPTION,
+    {"resume", NULL, false, "go on where it stopped; what failed is tried again"},
+    {"overwrite", NULL, false, "remove the comparison that the output folder holds"},
+    END};
 static const struct cli_option eval_options[] = {
     {"data", "FILE", false, "rows to measure instead of the run's own"},
     {"split", "NAME", false, "train, valid or test of the run"},
@@ -113,6 +118,8 @@ static const struct cli_option plugin_test_options[] = {
 
 const struct cli_command cli_commands[] = {
     {"train", "RECIPE", 1, 1, "train as the recipe says", train_options, command_train, false},
+    {"compare", "RECIPE", 1, 1, "train several methods on the same rows and report which is best",
+     compare_options, command_compare, false},
     {"plan", "RECIPE", 1, 1, "memory per class and size of the run, before anything runs",
      plan_options, command_plan, false},
     {"bench", "RECIPE", 1, 1,

@@ -111,10 +111,13 @@ static void add_plugin(struct passport *p, const char *what, const struct plugin
     add_field(p, what, value);
 }
 
-static void fill_passport(const struct trainer *t, struct passport *p)
+static enum graft_status fill_passport(struct trainer *t, struct passport *p, struct error *e)
 {
     const struct settings *s = t->settings;
+    struct train_rows rows;
     char hex[HASH_HEX_SIZE], number[32];
+    enum graft_status status = trainer_rows(t, &rows, e);
+    if (status != GRAFT_OK) return status;
     hash_bytes_hex(t->recipe, strlen(t->recipe), hex);
     add_field(p, "graft", GRAFT_VERSION);
     add_field(p, "recipe sha256", hex);
@@ -131,6 +134,10 @@ static void fill_passport(const struct trainer *t, struct passport *p)
     add_field(p, "threads", number);
     snprintf(number, sizeof number, "%lld", (long long)s->train.seed);
     add_field(p, "seed", number);
+    add_field(p, "order sha256", rows.hash);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)rows.trained_tokens);
+    add_field(p, "trained tokens", number);
+    return GRAFT_OK;
 }
 
 static enum graft_status write_passport(const struct trainer *t, const struct passport *p,
@@ -284,10 +291,8 @@ enum graft_status trainer_finish(struct trainer *t, struct train_outcome *outcom
         status = parameter_copy_restore(t->session, &t->best, e);
     if (status == GRAFT_OK) status = trainer_measure(t, TRAIN_AFTER, &t->after, e);
     if (status == GRAFT_OK) status = save_adapters(t, e);
-    if (status == GRAFT_OK) {
-        fill_passport(t, &p);
-        status = write_passport(t, &p, e);
-    }
+    if (status == GRAFT_OK) status = fill_passport(t, &p, e);
+    if (status == GRAFT_OK) status = write_passport(t, &p, e);
     if (status == GRAFT_OK) status = write_rows(t, e);
     if (status == GRAFT_OK) status = write_reports(t, &p, outcome, e);
     mem_free(p.fields);

@@ -225,10 +225,17 @@ static enum graft_status stop_here(struct trainer *t, struct error *e)
                      (long long)t->step);
 }
 
+bool trainer_pauses(const struct trainer *t)
+{
+    return t->request->pause_at != 0 && t->step >= t->request->pause_at;
+}
+
 static bool evaluation_due(const struct trainer *t)
 {
     int64_t evaluated = t->eval_count != 0 ? (int64_t)t->evals[t->eval_count - 1].step : 0;
-    return t->has_valid && due(t->settings->eval.every, t->step) && evaluated < t->step;
+    bool asked = due(t->settings->eval.every, t->step) || trainer_pauses(t) ||
+                 (t->request->valid_at_end && t->step == t->total_steps);
+    return t->has_valid && asked && evaluated < t->step;
 }
 
 enum graft_status trainer_steps(struct trainer *t, struct error *e)
@@ -241,7 +248,7 @@ enum graft_status trainer_steps(struct trainer *t, struct error *e)
             if (status == GRAFT_E_INTERRUPTED) return stop_here(t, e);
             if (status != GRAFT_OK) return status;
         }
-        if (t->step >= t->total_steps || t->stopped_early) return GRAFT_OK;
+        if (t->step >= t->total_steps || t->stopped_early || trainer_pauses(t)) return GRAFT_OK;
         status = one_step(t, e);
         if (status != GRAFT_OK) return status;
         show(t);

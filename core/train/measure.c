@@ -56,5 +56,32 @@ enum graft_status trainer_measure(struct trainer *t, enum train_phase phase, str
         status = eval_answer(t->session, t->generator, &t->final,
                              (size_t)t->settings->eval.max_new_tokens, watch, &w, m, e);
     if (status == GRAFT_OK) status = eval_score(&t->final, m, e);
+    const struct train_measured told = {phase, t->session, t->generator, &t->final, m};
+    if (status == GRAFT_OK && t->request->measured != NULL)
+        status = t->request->measured(t->request->context, &told, e);
     return status;
+}
+
+static enum graft_status copy_rows(const struct eval_measure *from, struct eval_measure *to,
+                                   struct error *e)
+{
+    to->rows = mem_zalloc(from->count, sizeof *to->rows);
+    if (to->rows == NULL) return error_memory(e, "answers", from->count * sizeof *to->rows);
+    for (; to->count < from->count; to->count++) {
+        struct metric_row *row = &to->rows[to->count];
+        *row = from->rows[to->count];
+        if (row->answer != NULL && (row->answer = mem_strdup(row->answer)) == NULL)
+            return error_memory(e, "answers", from->count);
+    }
+    to->loss = from->loss;
+    return GRAFT_OK;
+}
+
+enum graft_status trainer_before(struct trainer *t, struct error *e)
+{
+    const struct eval_measure *known = t->request->before;
+    if (known == NULL || known->count != t->final.count)
+        return trainer_measure(t, TRAIN_BEFORE, &t->before, e);
+    enum graft_status status = copy_rows(known, &t->before, e);
+    return status == GRAFT_OK ? eval_score(&t->final, &t->before, e) : status;
 }

@@ -86,6 +86,25 @@ static enum graft_status make_order(struct trainer *t, struct error *e)
     return data_order_create(&options, &t->order, e);
 }
 
+enum graft_status trainer_rows(struct trainer *t, struct train_rows *rows, struct error *e)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    rows->trained_tokens = 0;
+    for (int64_t step = 0; step < t->total_steps; step++) {
+        size_t n = data_order_step(&t->order, (uint64_t)step, t->step_rows);
+        for (size_t i = 0; i < n; i++) {
+            const struct data_sequence *row = &t->tokens.rows[t->step_rows[i]];
+            uint64_t entry[3] = {(uint64_t)step, row->source, row->trained};
+            hash_add(&hash, entry, sizeof entry);
+            rows->trained_tokens += row->trained;
+        }
+    }
+    hash_end_hex(&hash, rows->hash);
+    if (rows->trained_tokens != 0) return GRAFT_OK;
+    return error_set(e, GRAFT_E_INVALID, "the steps train no token");
+}
+
 static size_t longest_row(const struct trainer *t)
 {
     size_t longest = t->tokens.ledger.longest;
@@ -257,6 +276,8 @@ void trainer_memory(const struct trainer *t, struct train_plan *plan)
                                 .base_parameters = model_parameters(t->session->model),
                                 .sites = adapt_sites(t->session->adapt),
                                 .steps = t->total_steps,
+                                .steps_per_epoch =
+                                    (double)data_order_steps_per_epoch(&t->order.options),
                                 .micro_batch_tokens = t->micro_tokens,
                                 .recompute = t->recompute};
     add_class(plan, store_class_name(STORE_BASE), model_bytes(t->session->model));

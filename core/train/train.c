@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "file/atomic.h"
 
+#include <fcntl.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum graft_status make_recipe(struct trainer *t, struct error *e)
 {
@@ -53,13 +56,23 @@ static enum graft_status run(struct trainer *t, struct train_outcome *outcome, s
     if (status == GRAFT_OK && t->request->mode == RUN_RESUME) status = go_on(t, e);
     if (status == GRAFT_OK) status = write_recipe(t, e);
     if (status == GRAFT_OK) status = steps_open(t, e);
-    if (status == GRAFT_OK && t->step == 0)
-        status = trainer_measure(t, TRAIN_BEFORE, &t->before, e);
+    if (status == GRAFT_OK && t->step == 0) status = trainer_before(t, e);
     if (status == GRAFT_OK) status = trainer_steps(t, e);
     if (status == GRAFT_OK) status = trainer_checkpoint(t, e);
-    if (status == GRAFT_OK) status = trainer_finish(t, outcome, e);
+    outcome->paused = status == GRAFT_OK && trainer_pauses(t);
+    if (status == GRAFT_OK && !outcome->paused) status = trainer_finish(t, outcome, e);
     outcome->steps = t->step;
+    outcome->valid_loss = t->eval_count != 0 ? t->evals[t->eval_count - 1].loss : (double)NAN;
     return status;
+}
+
+/* The peak that the report shows is of this run, not of what the process did before. */
+static void forget_peak_memory(void)
+{
+    int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return;
+    if (write(file, "5", 1) != 1) log_info("the peak of memory may be of an earlier run");
+    close(file);
 }
 
 enum graft_status train_run(const struct train_request *request, struct train_outcome *outcome,
@@ -74,6 +87,7 @@ enum graft_status train_run(const struct train_request *request, struct train_ou
     outcome->was_finished = request->mode == RUN_RESUME && run_folder_finished(output);
     if (outcome->was_finished) return GRAFT_OK;
     enum graft_status status = run_folder_check(output, request->mode, e);
+    forget_peak_memory();
     if (status == GRAFT_OK) status = trainer_prepare(&t, e);
     if (status == GRAFT_OK) status = trainer_start(&t, e);
     if (status == GRAFT_OK) status = run_folder_open(output, request->mode, &t.folder, e);
@@ -88,6 +102,7 @@ enum graft_status train_plan(struct settings *settings, struct train_plan *plan,
     struct trainer t = {.request = &request, .settings = settings};
     enum graft_status status = trainer_prepare(&t, e);
     if (status == GRAFT_OK) trainer_memory(&t, plan);
+    if (status == GRAFT_OK) status = trainer_rows(&t, &plan->rows, e);
     trainer_fini(&t);
     return status;
 }

@@ -78,12 +78,20 @@ GRAFT_MUST_USE enum graft_status steps_append(struct trainer *t, const struct re
                                               struct error *e);
 GRAFT_MUST_USE enum graft_status steps_sync(struct trainer *t, struct error *e);
 
+/* prepare.c: what a comparison holds equal. Goes through all steps. */
+GRAFT_MUST_USE enum graft_status trainer_rows(struct trainer *t, struct train_rows *rows,
+                                              struct error *e);
+
 /* loop.c */
+/* Is the run where its caller wants it to pause? */
+bool trainer_pauses(const struct trainer *t);
 GRAFT_MUST_USE enum graft_status trainer_steps(struct trainer *t, struct error *e);
 GRAFT_MUST_USE enum graft_status trainer_checkpoint(struct trainer *t, struct error *e);
 /* measure.c */
 GRAFT_MUST_USE enum graft_status trainer_measure(struct trainer *t, enum train_phase phase,
                                                  struct eval_measure *m, struct error *e);
+/* Measured here, or as the caller knows it. */
+GRAFT_MUST_USE enum graft_status trainer_before(struct trainer *t, struct error *e);
 GRAFT_MUST_USE enum graft_status trainer_valid_loss(struct trainer *t, double *loss,
                                                     struct error *e);
 /* finish.c: adapter files, report, passport. */
