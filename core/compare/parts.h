@@ -8,6 +8,7 @@
 #include "compare/compare.h"
 #include "compare/rows.h"
 #include "compare/state.h"
+#include "report/compare.h"
 
 /* The final split's rows that stand in data.train. */
 struct compare_leak {
@@ -47,7 +48,21 @@ GRAFT_MUST_USE enum graft_status compare_folder_open(const char *path, enum run_
 GRAFT_MUST_USE enum graft_status compare_plan(struct comparison *c, struct error *e);
 /* runs.c: all runs that are left to make. */
 GRAFT_MUST_USE enum graft_status compare_runs(struct comparison *c, struct error *e);
-/* collect.c: from the runs' folders to the report's files and the table. */
+/* collect.c: what the folder of a run says. Texts live in the arena. `rows` is filled where the run
+ * is finished; the caller frees it. */
+struct collected {
+    struct report_run run;
+    struct rows rows;
+    const char *words, *recipe, *model, *device;
+    uint64_t parameters, total_parameters, adapter_bytes;
+    int64_t memory_planned;
+    struct report_field *passport;
+    size_t passport_count;
+};
+GRAFT_MUST_USE enum graft_status compare_collect(const struct comparison *c, size_t method,
+                                                 size_t rate, size_t seed, struct arena *arena,
+                                                 struct collected *out, struct error *e);
+/* report.c: from the runs' folders to the report's files and the table. */
 GRAFT_MUST_USE enum graft_status compare_report(struct comparison *c,
                                                 struct compare_outcome *outcome, struct error *e);
 

@@ -78,12 +78,14 @@ enum graft_status compare_plan(struct comparison *c, struct error *e)
         if (c->state.methods[m].error == NULL && first == SIZE_MAX) first = m;
         if (c->state.methods[m].error == NULL) continue;
         if (fault.status == GRAFT_OK) fault = own;
-        log_warning("%s: %s", c->settings->methods[m].name, own.text);
     }
     if (first == SIZE_MAX) {
         *e = fault;
         return e->status;
     }
+    for (size_t m = 0; m < c->settings->method_count; m++)
+        if (c->state.methods[m].error != NULL)
+            log_warning("%s: %s", c->settings->methods[m].name, c->state.methods[m].error);
     c->state.steps = c->plans[first].steps;
     struct settings *s = NULL;
     enum graft_status status = settings_compare_run(c->settings, first, 0, 0, NULL, &s, e);

@@ -16,19 +16,23 @@ enum { TIMED_PROMPTS = 5, TIMED_TOKENS = 32 };
 
 /* Metrics */
 
-static double mean_token_loss(const double *sums, size_t rows)
+static double mean_token_loss(const void *context, const double *sums, size_t rows)
 {
+    (void)context;
     (void)rows;
     return sums[0] / sums[1];
 }
 
-static double share_of_rows(const double *sums, size_t rows)
+static double share_of_rows(const void *context, const double *sums, size_t rows)
 {
+    (void)context;
     return sums[0] / (double)rows;
 }
 
-static const struct row_metric loss_metric = {"loss", false, false, false, 2, mean_token_loss};
-static const struct row_metric exact_metric = {"exact_match", true, true, true, 1, share_of_rows};
+static const struct row_metric loss_metric = {
+    {"loss", "loss", REPORT_FIGURE, REPORT_LOWER}, false, 2, mean_token_loss};
+static const struct row_metric exact_metric = {
+    {"exact_match", "exact match", REPORT_SHARE, REPORT_HIGHER}, true, 1, share_of_rows};
 
 size_t rows_metrics(const struct settings *settings, const struct row_metric *out[ROWS_METRICS])
 {
@@ -166,7 +170,7 @@ enum graft_status rows_save(const char *path, const char *split, const struct se
     size_t count = rows_metrics(settings, metrics);
     for (size_t i = 0; i < count; i++)
         if (!metrics[i]->of_answers || m->answers->count != 0)
-            json_object_set_new(values, metrics[i]->name, metric_json(metrics[i], m));
+            json_object_set_new(values, metrics[i]->score.name, metric_json(metrics[i], m));
     json_t *root = json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", split, "rows",
                              (json_int_t)m->set->count, "first_token", real(first_token),
                              "per_token", real(per_token), "metrics", values);
@@ -258,16 +262,16 @@ const struct row_metric *rows_metric(const char *name)
 {
     static const struct row_metric *const all[] = {&loss_metric, &exact_metric};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (strcmp(all[i]->name, name) == 0) return all[i];
+        if (strcmp(all[i]->score.name, name) == 0) return all[i];
     return NULL;
 }
 
 double rows_score(const struct rows *rows, const struct row_metric *metric)
 {
-    const double *values = rows_values(rows, metric->name);
+    const double *values = rows_values(rows, metric->score.name);
     double sums[8] = {0};
     if (values == NULL) return (double)NAN;
     for (size_t i = 0; i < rows->count; i++)
         for (size_t k = 0; k < metric->width; k++) sums[k] += values[i * metric->width + k];
-    return metric->finish(sums, rows->count);
+    return metric->finish(NULL, sums, rows->count);
 }

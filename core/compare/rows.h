@@ -6,15 +6,15 @@
 #ifndef CORE_COMPARE_ROWS_H
 #define CORE_COMPARE_ROWS_H
 
+#include "report/compare.h"
 #include "train/train.h"
 
 struct row_metric {
-    const char *name;
-    bool higher_is_better, share; /* share: 0 to 1, shown in percent */
-    bool of_answers;              /* needs generated answers */
-    size_t width;                 /* numbers per row */
+    struct report_score score;
+    bool of_answers; /* needs generated answers */
+    size_t width;    /* numbers per row */
     /* Of the sums over rows of each number, and the rows that were summed. */
-    double (*finish)(const double *sums, size_t rows);
+    double (*finish)(const void *context, const double *sums, size_t rows);
 };
 
 /* The metrics that these settings ask for, in a fixed order; at most ROWS_METRICS. */

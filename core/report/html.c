@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char logo[] =
+const char report_logo[] =
     "<svg viewBox=\"0 0 48 48\" aria-hidden=\"true\"><rect width=\"48\" height=\"48\" rx=\"12\" "
     "style=\"fill:var(--green)\"/><path d=\"M24 40V22M24 28c-1-8-6-12-14-12 0 8 5 12 14 12zM24 "
     "22c0-8 5-12 14-13 0 9-5 13-14 13z\" style=\"stroke:var(--card);stroke-width:2.6;"
@@ -43,7 +43,7 @@ static void add_head(struct str *out, const struct report *r)
     str_puts(out, " \xC2\xB7 graft</title><style>");
     for (size_t i = 0; report_style[i] != NULL; i++) str_puts(out, report_style[i]);
     str_puts(out, "</style></head><body><main><header>");
-    str_puts(out, logo);
+    str_puts(out, report_logo);
     str_puts(out, "<div><h1>");
     add_title(out, r);
     str_puts(out, "</h1><p>");
@@ -137,7 +137,7 @@ static void add_hero(struct str *out, const struct report *r)
     str_puts(out, "</section>");
 }
 
-static void add_answer(struct str *out, const char *who, const char *text, const char *expected)
+void add_answer(struct str *out, const char *who, const char *text, const char *expected)
 {
     bool right = same_answer(text, expected);
     str_printf(out, "<div class=\"answer%s\"><div class=\"who\"><b>%s</b>", right ? " right" : "",
@@ -225,7 +225,7 @@ static void fact_begin(struct str *out, const char *name)
     str_puts(out, "</th><td>");
 }
 
-static void add_fact(struct str *out, const char *name, const char *value)
+void add_fact(struct str *out, const char *name, const char *value)
 {
     if (value == NULL) return;
     fact_begin(out, name);

@@ -33,6 +33,12 @@ bool same_answer(const char *a, const char *b);
  * words) inside <mark>. */
 void add_marked(struct str *out, const char *text, const char *expected);
 
+/* A box with an answer, marked against the expected one. */
+void add_answer(struct str *out, const char *who, const char *text, const char *expected);
+/* A row of a table of facts; nothing for NULL. */
+void add_fact(struct str *out, const char *name, const char *value);
+
+extern const char report_logo[];
 /* The style sheet of the page, in pieces up to a NULL. */
 extern const char *const report_style[];
 
