@@ -5,7 +5,7 @@
  */
 #include "compare/parts.h"
 
-#include <math.h>
+#include "session/source.h"
 
 enum { TOKENS = 1024, SLOTS = 32 };
 
@@ -16,7 +16,7 @@ struct base {
     struct micro_batch batch;
     struct loss_program program;
     struct generator *generator;
-    struct eval_answers answers;
+    struct eval_measure measure;
     const struct compare_request *request;
 };
 
@@ -45,7 +45,9 @@ static enum graft_status open_base(struct base *b, const struct settings *s, str
                                             .context =
                                                 (size_t)model_config(b->session->model)->context};
     const char *path = s->data.test != NULL ? s->data.test : s->data.valid;
-    return eval_set_load(b->session, path, &options, (size_t)s->eval.rows, &b->set, e);
+    status = eval_set_load(b->session, path, &options, (size_t)s->eval.rows, &b->set, e);
+    b->set.metrics = s->eval.metrics; /* only whether they need answers: the rows are kept */
+    return status;
 }
 
 static enum graft_status plan_base(struct base *b, const struct settings *s, struct error *e)
@@ -55,7 +57,7 @@ static enum graft_status plan_base(struct base *b, const struct settings *s, str
     if (status == GRAFT_OK) status = micro_batch_create(capacity, &b->batch, e);
     if (status == GRAFT_OK)
         status = loss_program_plan(b->session, &b->slot, false, false, &b->program, e);
-    if (status != GRAFT_OK || b->set.prompts == NULL || !compare_wants_answers(s)) return status;
+    if (status != GRAFT_OK || !eval_set_has_answers(&b->set)) return status;
     struct generator_size size = {.slots = b->set.count < SLOTS ? b->set.count : SLOTS,
                                   .length = b->set.longest_prompt + (size_t)s->eval.max_new_tokens,
                                   .tokens = capacity};
@@ -65,26 +67,18 @@ static enum graft_status plan_base(struct base *b, const struct settings *s, str
 static enum graft_status measure(struct base *b, const struct settings *s, const char *path,
                                  struct error *e)
 {
-    struct device_request device = {.name = s->backend.name,
-                                    .base_dir = s->folder,
-                                    .index = (uint32_t)s->backend.device,
-                                    .threads = (uint32_t)s->backend.threads};
-    struct train_measured m = {.phase = TRAIN_BEFORE,
-                               .session = b->session,
-                               .generator = b->generator,
-                               .set = &b->set,
-                               .answers = &b->answers,
-                               .exact_match = (double)NAN};
+    struct device_request device = source_device(s, NULL);
+    struct train_measured m = {TRAIN_BEFORE, b->session, b->generator, &b->set, &b->measure};
     enum graft_status status = session_start(b->session, &device, e);
     if (status == GRAFT_OK) status = loss_program_compile(b->session, &b->program, e);
     if (status == GRAFT_OK && b->generator != NULL) status = generator_compile(b->generator, e);
     if (status == GRAFT_OK)
-        status = eval_loss(b->session, &b->program, &b->batch, &b->set, ask, b, &m.loss, e);
+        status = eval_loss(b->session, &b->program, &b->batch, &b->set, ask, b, &b->measure, e);
     if (status == GRAFT_OK && b->generator != NULL)
         status = eval_answer(b->session, b->generator, &b->set, (size_t)s->eval.max_new_tokens, ask,
-                             b, &b->answers, e);
+                             b, &b->measure, e);
     if (status == GRAFT_OK)
-        status = rows_save(path, s->data.test != NULL ? "test" : "valid", s, &m, e);
+        status = rows_save(path, s->data.test != NULL ? "test" : "valid", &m, e);
     return status;
 }
 
@@ -95,7 +89,7 @@ enum graft_status compare_measure_base(const struct compare_request *request,
     enum graft_status status = open_base(&b, s, e);
     if (status == GRAFT_OK) status = plan_base(&b, s, e);
     if (status == GRAFT_OK) status = measure(&b, s, path, e);
-    eval_answers_free(&b.answers);
+    eval_measure_free(&b.measure);
     generator_destroy(b.generator);
     loss_program_destroy(&b.program);
     micro_batch_destroy(&b.batch);

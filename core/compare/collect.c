@@ -72,8 +72,7 @@ static enum graft_status read_report(const struct reader *r)
     struct report_eval *list = arena_alloc(r->arena, count + 1, sizeof *list);
     for (size_t i = 0; list != NULL && i < count; i++) {
         const json_t *item = json_array_get(evals, i);
-        list[i] = (struct report_eval){(uint64_t)integer(item, "step"), number(item, "loss"),
-                                       (double)NAN};
+        list[i] = (struct report_eval){(uint64_t)integer(item, "step"), number(item, "loss")};
         out->run.valid_loss = list[i].loss;
     }
     out->run.evals = list;
@@ -111,7 +110,7 @@ static enum graft_status read_rungs(const struct reader *r)
     for (size_t i = 0; i < candidate->rungs; i++) {
         int64_t step =
             halving_step(s->methods[r->method].rates.count, s->halving != 0, r->c->state.steps, i);
-        list[i] = (struct report_eval){(uint64_t)step, candidate->loss[i], (double)NAN};
+        list[i] = (struct report_eval){(uint64_t)step, candidate->loss[i]};
         r->out->run.valid_loss = list[i].loss;
     }
     r->out->run.evals = list;

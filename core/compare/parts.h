@@ -66,6 +66,4 @@ GRAFT_MUST_USE enum graft_status compare_collect(const struct comparison *c, siz
 GRAFT_MUST_USE enum graft_status compare_report(struct comparison *c,
                                                 struct compare_outcome *outcome, struct error *e);
 
-bool compare_wants_answers(const struct settings *s);
-
 #endif

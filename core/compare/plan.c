@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-bool compare_wants_answers(const struct settings *s)
-{
-    return (s->eval.metrics >> METRIC_EXACT_MATCH & 1) != 0;
-}
-
 /* A fault of the budget or the data is the comparison's, not the method's. */
 static enum graft_status check_budget(const struct comparison *c, size_t method,
                                       const struct settings *s, struct error *e)

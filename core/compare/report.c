@@ -21,7 +21,10 @@ struct builder {
     struct report_method *methods;
     struct collected *
         *runs; /* [methods] of the chosen rate, by seed; those that finished in front */
-    const struct row_metric *metrics[ROWS_METRICS];
+    const struct eval_metric *metrics[METRIC_KINDS];
+    int32_t chosen; /* as bits */
+    struct data_rows train;
+    struct metric_context *context;
     struct error *e;
 };
 
@@ -33,6 +36,13 @@ static void *need(struct builder *b, size_t count, size_t size)
 static enum graft_status no_memory(struct builder *b)
 {
     return error_memory(b->e, "the report of a comparison", 0);
+}
+
+/* All chosen metrics are there once the rows are scored. */
+static const struct metric_column *score_of(const struct rows *rows,
+                                            const struct eval_metric *metric)
+{
+    return metric_scores_find(&rows->measure.scores, (enum metric)(metric - eval_metrics));
 }
 
 /* Runs */
@@ -49,9 +59,10 @@ static enum graft_status add_run(struct builder *b, size_t m, size_t rate, size_
     }
     method->all_seconds += isfinite(found.run.seconds) ? found.run.seconds : 0;
     if (found.run.finished) {
+        status = rows_score(&found.rows, b->context, b->chosen, b->e);
         double *scores = need(b, b->r.score_count, sizeof *scores);
-        for (size_t i = 0; scores != NULL && i < b->r.score_count; i++)
-            scores[i] = rows_score(&found.rows, b->metrics[i]);
+        for (size_t i = 0; scores != NULL && status == GRAFT_OK && i < b->r.score_count; i++)
+            scores[i] = score_of(&found.rows, b->metrics[i])->value;
         found.run.scores = scores;
         b->runs[m][method->finished++] = found;
         if (scores == NULL) status = no_memory(b);
@@ -170,7 +181,7 @@ static enum graft_status add_method(struct builder *b, size_t m)
 /* Intervals */
 
 /* values[m][run]; the base model is the last method, with one run. */
-static const double *const *const *gather(struct builder *b, const struct row_metric *metric,
+static const double *const *const *gather(struct builder *b, const struct eval_metric *metric,
                                           size_t *runs)
 {
     size_t count = b->r.method_count;
@@ -180,9 +191,8 @@ static const double *const *const *gather(struct builder *b, const struct row_me
         const double **values = need(b, n + 1, sizeof *values);
         if (values == NULL) return NULL;
         for (size_t i = 0; i < n; i++)
-            values[i] =
-                rows_values(m < count ? &b->runs[m][i].rows : &b->c->base, metric->score.name);
-        runs[m] = n != 0 && values[0] != NULL ? n : 0;
+            values[i] = score_of(m < count ? &b->runs[m][i].rows : &b->c->base, metric)->rows;
+        runs[m] = n;
         all[m] = values;
     }
     return all;
@@ -198,10 +208,11 @@ static enum graft_status add_intervals(struct builder *b, size_t score)
     if (of_method == NULL || of_pair == NULL || values == NULL) return no_memory(b);
     struct bootstrap input = {.methods = all,
                               .rows = b->r.rows,
-                              .width = b->metrics[score]->width,
+                              .width = score_of(&b->c->base, b->metrics[score])->width,
                               .runs = runs,
                               .values = values,
-                              .finish = b->metrics[score]->finish,
+                              .metric = b->metrics[score],
+                              .context = b->context,
                               .level = 0.95,
                               .pair_level = b->r.difference_level};
     size_t draws = bootstrap_draws(&input);
@@ -229,34 +240,46 @@ static enum graft_status add_scores(struct builder *b)
     return status;
 }
 
-/* The main score is the first one of answers: what a user sees; else the loss. */
-static enum graft_status choose_scores(struct builder *b, const struct settings *s)
+/* Loss, whatever was asked for, and the metrics that the rows have what they need for. The main
+ * score is the first one of answers, which a user sees; else the loss. */
+static void choose_scores(struct builder *b, const struct settings *s)
 {
-    const struct row_metric *asked[ROWS_METRICS];
-    struct report_score *scores = need(b, ROWS_METRICS, sizeof *scores);
-    double *base = need(b, ROWS_METRICS, sizeof *base);
-    size_t count = rows_metrics(s, asked), main_score = SIZE_MAX;
-    if (scores == NULL || base == NULL) return no_memory(b);
-    for (size_t i = 0; i < count; i++) {
-        size_t at = b->r.score_count;
-        if (rows_values(&b->c->base, asked[i]->score.name) == NULL) continue;
-        b->metrics[at] = asked[i];
-        scores[at] = asked[i]->score;
-        base[at] = rows_score(&b->c->base, asked[i]);
-        if (asked[i]->of_answers && main_score == SIZE_MAX) main_score = at;
-        b->r.score_count++;
+    size_t main_score = SIZE_MAX;
+    for (int i = 0; i < METRIC_KINDS; i++) {
+        const struct eval_metric *metric = &eval_metrics[i];
+        bool asked = i == METRIC_LOSS || (s->eval.metrics >> i & 1) != 0;
+        if (!asked || (metric->needs_answers && !b->c->base.has_answers)) continue;
+        if (metric->needs_answers && metric->better != METRIC_NEITHER && main_score == SIZE_MAX)
+            main_score = b->r.score_count;
+        b->metrics[b->r.score_count++] = metric;
+        b->chosen |= 1 << i;
     }
-    b->r.scores = scores;
-    b->r.base_scores = base;
+    b->r.metrics = b->metrics;
     b->r.main_score = main_score != SIZE_MAX ? main_score : 0;
-    return GRAFT_OK;
+}
+
+static enum graft_status score_base(struct builder *b, const struct settings *s)
+{
+    struct rows *base = &b->c->base;
+    double *scores = need(b, b->r.score_count, sizeof *scores);
+    enum graft_status status = scores != NULL ? GRAFT_OK : no_memory(b);
+    for (size_t i = 0; i < s->data.train.count && status == GRAFT_OK; i++)
+        status = data_read(s->data.train.items[i], &b->train, b->e);
+    if (status == GRAFT_OK)
+        status = metric_context_create(b->chosen, base->has_answers ? base->expected : NULL,
+                                       base->count, &b->train, &b->context, b->e);
+    if (status == GRAFT_OK) status = rows_score(base, b->context, b->chosen, b->e);
+    for (size_t i = 0; i < b->r.score_count && status == GRAFT_OK; i++)
+        scores[i] = score_of(base, b->metrics[i])->value;
+    b->r.base_scores = scores;
+    return status;
 }
 
 /* No other is as good for less; fewer parameters break ties. */
 static void mark_efficient(struct builder *b)
 {
     size_t score = b->r.main_score;
-    double sign = b->r.scores[score].better == REPORT_HIGHER ? 1 : -1;
+    double sign = b->metrics[score]->better == METRIC_HIGHER ? 1 : -1;
     for (size_t m = 0; m < b->r.method_count; m++) {
         struct report_method *a = &b->methods[m];
         a->efficient = a->finished != 0 && isfinite(a->scores[score].mean);
@@ -278,8 +301,8 @@ static bool answers_differ(const struct builder *b, size_t row)
 {
     const char *first = NULL;
     for (size_t m = 0; m < b->r.method_count; m++) {
-        if (b->methods[m].finished == 0 || b->runs[m][0].rows.answers == NULL) continue;
-        const char *answer = b->runs[m][0].rows.answers[row];
+        if (b->methods[m].finished == 0) continue;
+        const char *answer = b->runs[m][0].rows.measure.rows[row].answer;
         if (first != NULL && strcmp(first, answer) != 0) return true;
         first = answer;
     }
@@ -292,18 +315,19 @@ static enum graft_status add_samples(struct builder *b)
     struct report_compare_sample *samples = need(b, SAMPLES, sizeof *samples);
     size_t chosen[SAMPLES], count = 0;
     if (samples == NULL) return no_memory(b);
-    if (base->answers == NULL) return GRAFT_OK;
+    if (!base->has_answers) return GRAFT_OK;
     for (int want = 1; want >= 0; want--)
         for (size_t row = 0; row < base->count && count < SAMPLES; row++)
             if (answers_differ(b, row) == (want != 0)) chosen[count++] = row;
     for (size_t i = 0; i < count; i++)
-        samples[i] = (struct report_compare_sample){
-            base->prompts[chosen[i]], base->expected[chosen[i]], base->answers[chosen[i]]};
+        samples[i] =
+            (struct report_compare_sample){base->prompts[chosen[i]], base->expected[chosen[i]],
+                                           base->measure.rows[chosen[i]].answer};
     for (size_t m = 0; m < b->r.method_count; m++) {
         const char **answers = need(b, SAMPLES, sizeof *answers);
         if (answers == NULL) return no_memory(b);
         for (size_t i = 0; i < count && b->methods[m].finished != 0; i++)
-            answers[i] = b->runs[m][0].rows.answers[chosen[i]];
+            answers[i] = b->runs[m][0].rows.measure.rows[chosen[i]].answer;
         b->methods[m].answers = answers;
     }
     b->r.samples = samples;
@@ -378,7 +402,8 @@ static enum graft_status fill(struct builder *b, const struct settings *s)
         .base_first_token = b->c->base.first_token,
         .base_per_token = b->c->base.per_token};
     if (b->methods == NULL || b->runs == NULL || b->r.data == NULL) return no_memory(b);
-    enum graft_status status = choose_scores(b, s);
+    choose_scores(b, s);
+    enum graft_status status = score_base(b, s);
     for (size_t m = 0; m < count && status == GRAFT_OK; m++) status = add_method(b, m);
     if (status == GRAFT_OK) status = add_seeds(b);
     if (status == GRAFT_OK) status = add_scores(b);
@@ -409,6 +434,8 @@ static void free_runs(struct builder *b)
     for (size_t m = 0; b->runs != NULL && m < b->r.method_count; m++)
         for (size_t i = 0; b->runs[m] != NULL && i < b->methods[m].finished; i++)
             rows_free(&b->runs[m][i].rows);
+    metric_context_destroy(b->context);
+    data_rows_free(&b->train);
     arena_free(&b->arena);
 }
 

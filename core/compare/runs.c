@@ -41,8 +41,7 @@ static enum graft_status measured(void *context, const struct train_measured *m,
 {
     const struct run *r = context;
     if (m->phase != TRAIN_AFTER) return GRAFT_OK;
-    return rows_save(r->rows_path, r->settings->data.test != NULL ? "test" : "valid", r->settings,
-                     m, e);
+    return rows_save(r->rows_path, r->settings->data.test != NULL ? "test" : "valid", m, e);
 }
 
 /* "order sha256" of a finished run; NULL where it is not there. mem_free. */
@@ -149,14 +148,7 @@ static enum graft_status train(struct comparison *c, const struct compare_action
                                struct settings *s, const char *rows_path, bool begun,
                                struct error *e)
 {
-    const struct rows *base = &c->base;
-    struct eval_answers answers = {(char **)(uintptr_t)base->answers,
-                                   base->answers != NULL ? base->count : 0};
     struct run run = {c, a, s, rows_path};
-    struct train_measured before = {.phase = TRAIN_BEFORE,
-                                    .answers = &answers,
-                                    .loss = rows_score(base, rows_metric("loss")),
-                                    .exact_match = rows_score(base, rows_metric("exact_match"))};
     struct train_request request = {.settings = s,
                                     .mode = begun || c->request->mode == RUN_RESUME ? RUN_RESUME
                                                                                     : RUN_NEW,
@@ -165,7 +157,7 @@ static enum graft_status train(struct comparison *c, const struct compare_action
                                     .context = &run,
                                     .pause_at = a->pause_at,
                                     .valid_at_end = true,
-                                    .before = &before,
+                                    .before = &c->base.measure,
                                     .measured = measured};
     struct train_outcome outcome;
     struct error fault = {0};

@@ -80,7 +80,7 @@ static double score(struct draws *d, const double *values, bool drawn)
         double w = drawn ? (double)d->weight[i] : 1.0;
         for (size_t k = 0; k < b->width; k++) d->sums[k] += w * values[i * b->width + k];
     }
-    return b->finish(b->context, d->sums, b->rows);
+    return b->metric->value(b->context, d->sums, b->width);
 }
 
 static double mean_score(struct draws *d, size_t method)

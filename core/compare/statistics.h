@@ -14,8 +14,8 @@ struct bootstrap {
     size_t methods, rows, width;
     const size_t *runs;                 /* [methods]; 0: nothing to draw from */
     const double *const *const *values; /* [methods][runs] -> [rows, width] */
-    double (*finish)(const void *context, const double *sums, size_t rows);
-    const void *context;
+    const struct eval_metric *metric;
+    const struct metric_context *context;
     double level, pair_level; /* 0.95: 95 % */
 };
 

@@ -9,7 +9,7 @@
 
 struct verdict {
     const struct report_compare *r;
-    const struct report_score *score;
+    const struct eval_metric *metric;
     size_t order[64]; /* methods that have a figure, best first */
     size_t count;
     size_t group; /* the first so many do not differ from the best */
@@ -37,7 +37,7 @@ static bool differs(const struct verdict *v, size_t a, size_t b)
 
 static bool is_better(const struct verdict *v, double a, double b)
 {
-    return v->score->better == REPORT_HIGHER ? a > b : a < b;
+    return v->metric->better == METRIC_HIGHER ? a > b : a < b;
 }
 
 /* Insertion sort: few, and equal ones stay in the recipe's order. */
@@ -91,7 +91,7 @@ static void put_names(const struct verdict *v, struct str *out, size_t from, siz
 static void put_number(const struct verdict *v, struct str *out, double value, double size)
 {
     char number[32];
-    double scale = v->score->unit == REPORT_SHARE ? 100 : 1, shown = value * scale;
+    double scale = v->metric->unit == METRIC_UNIT_SHARE ? 100 : 1, shown = value * scale;
     int decimals = size * scale >= 10 ? 0 : size * scale >= 1 ? 1 : size * scale >= 0.01 ? 3 : 5;
     double unit = pow(10, decimals);
     str_puts(out, format_f64(round(shown * unit) / unit, number));
@@ -105,13 +105,13 @@ static void put_difference(const struct verdict *v, struct str *out, struct repo
     put_number(v, out, low, high);
     str_puts(out, " to ");
     put_number(v, out, high, high);
-    if (v->score->unit != REPORT_FIGURE) str_puts(out, " points");
+    if (v->metric->unit != METRIC_UNIT_FIGURE) str_puts(out, " points");
 }
 
 static void say_best(struct verdict *v)
 {
     struct str s = {0};
-    const char *title = v->score->title;
+    const char *title = v->metric->label;
     size_t rows = v->r->rows;
     bool all = true;
     for (size_t i = 0; i < v->group; i++)
@@ -154,7 +154,7 @@ static void say_base(struct verdict *v)
     size_t base = v->r->method_count, found = 0;
     for (size_t i = 0; i < v->count; i++) {
         struct report_interval d = difference(v, v->order[i], base);
-        bool better = v->score->better == REPORT_HIGHER ? d.low > 0 : d.high < 0;
+        bool better = v->metric->better == METRIC_HIGHER ? d.low > 0 : d.high < 0;
         if (better || !isfinite(d.low)) continue;
         str_printf(&s, "%s%s", found++ == 0 ? "Not measurably better than the base model: " : ", ",
                    name_of(v, i));
@@ -213,7 +213,7 @@ static void say_limits(struct verdict *v, bool selected_on_split)
 size_t verdict_write(const struct report_compare *r, bool selected_on_split, struct arena *arena,
                      const char *out[VERDICT_SENTENCES])
 {
-    struct verdict v = {.r = r, .score = &r->scores[r->main_score], .arena = arena, .out = out};
+    struct verdict v = {.r = r, .metric = r->metrics[r->main_score], .arena = arena, .out = out};
     sort_methods(&v);
     find_group(&v);
     if (v.count != 0) {

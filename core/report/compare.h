@@ -13,19 +13,6 @@ struct report_interval { /* 95 %, or as the owner says */
     double mean, low, high;
 };
 
-enum report_unit {
-    REPORT_FIGURE, /* about four figures */
-    REPORT_SHARE,  /* 0 to 1, shown in percent */
-    REPORT_POINTS  /* 0 to 100 */
-};
-enum report_better { REPORT_NEITHER, REPORT_HIGHER, REPORT_LOWER };
-
-struct report_score {         /* a metric of the final split */
-    const char *name, *title; /* "exact_match", "exact match" */
-    enum report_unit unit;
-    enum report_better better;
-};
-
 struct report_rate { /* of a learning-rate sweep */
     double lr;
     const double *losses; /* valid, at the rungs reached */
@@ -88,8 +75,8 @@ struct report_compare {
     const struct report_seed *seeds;
     size_t seed_count;
     uint64_t total_parameters;
-    size_t leaked; /* rows of the split that stand in train */
-    const struct report_score *scores;
+    size_t leaked;                            /* rows of the split that stand in train */
+    const struct eval_metric *const *metrics; /* the scores, of the final split */
     size_t score_count, main_score;
     double difference_level; /* of `differences`, 0 to 1 */
     size_t draws;            /* of the bootstrap, at least */

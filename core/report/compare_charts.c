@@ -67,13 +67,13 @@ static void put_bar(struct str *out, const struct report_compare *r, size_t m,
     str_printf(out, "<i class=\"at k%u\" style=\"left:", colour(m));
     put_percent_of(out, span, i->mean);
     str_puts(out, "\"></i></div><b>");
-    add_score(out, &r->scores[r->main_score], i->mean);
+    add_score(out, r->metrics[r->main_score], i->mean);
     str_puts(out, "</b></div>");
 }
 
 void add_score_chart(struct str *out, const struct report_compare *r)
 {
-    const struct report_score *score = &r->scores[r->main_score];
+    const struct eval_metric *metric = r->metrics[r->main_score];
     struct span span = {NAN, NAN};
     widen(&span, r->base_scores[r->main_score]);
     for (size_t m = 0; m < r->method_count; m++) {
@@ -83,17 +83,17 @@ void add_score_chart(struct str *out, const struct report_compare *r)
         widen(&span, r->methods[m].scores[r->main_score].high);
     }
     str_puts(out, "<div class=\"card wide\"><h3>");
-    add_escaped(out, score->title);
+    add_escaped(out, metric->label);
     str_printf(out,
                "</h3><p class=\"delta\">bars: 95 %% intervals over rows and seeds; the line: the "
                "base model; %s is better</p>",
-               score->better == REPORT_LOWER ? "left" : "right");
+               metric->better == METRIC_LOWER ? "left" : "right");
     for (size_t m = 0; m < r->method_count; m++)
         if (r->methods[m].finished != 0) put_bar(out, r, m, &span);
     str_puts(out, "<div class=\"ends\"><span>");
-    add_score(out, score, span.low);
+    add_score(out, metric, span.low);
     str_puts(out, "</span><span>");
-    add_score(out, score, span.high);
+    add_score(out, metric, span.high);
     str_puts(out, "</span></div></div>");
 }
 
@@ -191,14 +191,14 @@ static void put_x_ticks(struct str *out, const struct plot *p, const char *label
     str_puts(out, "</text>");
 }
 
-static void put_y_ticks(struct str *out, const struct plot *p, const struct report_score *score)
+static void put_y_ticks(struct str *out, const struct plot *p, const struct eval_metric *metric)
 {
     for (int i = 0; i <= 4; i++) {
         double share = i / 4.0, y = p->log_y ? p->y.low * pow(p->y.high / p->y.low, share)
                                              : p->y.low + share * (p->y.high - p->y.low);
         if (i != 0) put_line(out, "grid", LEFT, y_at(p, y), WIDTH - RIGHT, y_at(p, y));
         text_begin(out, "", LEFT - 8, y_at(p, y) + 4, "end");
-        add_score(out, score, y);
+        add_score(out, metric, y);
         str_puts(out, "</text>");
     }
 }
@@ -275,14 +275,14 @@ void add_cost_chart(struct str *out, const struct report_compare *r)
     if (isfinite(p.x.low)) {
         pad_log(&p.x);
         pad_linear(&p.y);
-        put_y_ticks(out, &p, &r->scores[r->main_score]);
+        put_y_ticks(out, &p, r->metrics[r->main_score]);
         put_x_ticks(out, &p, "trained parameters", put_amount);
         put_front(out, r, &p);
         for (size_t m = 0; m < r->method_count; m++)
             if (has_cost(r, m)) put_method_point(out, r, m, &p);
     }
     str_puts(out, "</svg><p class=\"delta\">");
-    add_escaped(out, r->scores[r->main_score].title);
+    add_escaped(out, r->metrics[r->main_score]->label);
     str_puts(out, "; ringed: no other method is as good with as few parameters (the Pareto "
                   "front)</p></div>");
 }
@@ -314,7 +314,6 @@ static void put_sweep(struct str *out, const struct report_method *method, size_
 
 void add_sweep_chart(struct str *out, const struct report_compare *r)
 {
-    static const struct report_score loss = {"loss", "loss", REPORT_FIGURE, REPORT_LOWER};
     struct plot p = {.x = {NAN, NAN}, .y = {NAN, NAN}};
     for (size_t m = 0; m < r->method_count; m++)
         for (size_t i = 0; i < r->methods[m].rate_count; i++) {
@@ -330,7 +329,7 @@ void add_sweep_chart(struct str *out, const struct report_compare *r)
         pad_log(&p.y);
     else
         pad_linear(&p.y);
-    put_y_ticks(out, &p, &loss);
+    put_y_ticks(out, &p, &eval_metrics[METRIC_LOSS]);
     put_x_ticks(out, &p, "learning rate", add_rate);
     for (size_t m = 0; m < r->method_count; m++)
         if (r->methods[m].rate_count > 1) put_sweep(out, &r->methods[m], m, &p);

@@ -41,7 +41,7 @@ static void add_header(struct str *out, const struct report_compare *r)
 {
     str_puts(out, "method,lr,runs,trainable_parameters,adapter_bytes,valid_loss");
     for (size_t i = 0; i < r->score_count; i++) {
-        const char *name = r->scores[i].name;
+        const char *name = r->metrics[i]->name;
         str_printf(out, ",%s_%s,%s_%s_low,%s_%s_high", r->split, name, r->split, name, r->split,
                    name);
     }

@@ -60,10 +60,10 @@ static void put_score_cells(struct str *out, const struct report_compare *r,
 {
     for (size_t i = 0; i < r->score_count; i++) {
         cell_begin(out);
-        add_score(out, &r->scores[i], m->scores[i].mean);
+        add_score(out, r->metrics[i], m->scores[i].mean);
         if (isfinite(m->scores[i].low)) {
             str_puts(out, "<span class=\"small\">");
-            add_range(out, &r->scores[i], &m->scores[i]);
+            add_range(out, r->metrics[i], &m->scores[i]);
             str_puts(out, "</span>");
         }
         str_puts(out, "</td>");
@@ -133,7 +133,7 @@ static void put_base_row(struct str *out, const struct report_compare *r)
     str_puts(out, "<tr><td>base model</td><td></td><td></td>");
     for (size_t i = 0; i < r->score_count; i++) {
         cell_begin(out);
-        add_score(out, &r->scores[i], r->base_scores[i]);
+        add_score(out, r->metrics[i], r->base_scores[i]);
         str_puts(out, "</td>");
     }
     str_puts(out, "<td></td><td></td><td></td><td></td><td></td>");
@@ -150,7 +150,7 @@ static void put_table(struct str *out, const struct report_compare *r)
                   "<th class=\"num\">rate</th><th class=\"num\">valid loss</th>");
     for (size_t i = 0; i < r->score_count; i++) {
         str_puts(out, "<th class=\"num\">");
-        add_escaped(out, r->scores[i].title);
+        add_escaped(out, r->metrics[i]->label);
         str_puts(out, "</th>");
     }
     str_puts(out, "<th class=\"num\">parameters</th><th class=\"num\">file</th>"
@@ -167,13 +167,13 @@ static void put_table(struct str *out, const struct report_compare *r)
 
 /* Every pair */
 
-static void put_difference(struct str *out, const struct report_score *score,
+static void put_difference(struct str *out, const struct eval_metric *metric,
                            const struct report_interval *d)
 {
-    struct report_score plain = *score;
+    struct eval_metric plain = *metric;
     struct report_interval shown = *d;
-    if (score->unit == REPORT_SHARE) { /* points */
-        plain.unit = REPORT_POINTS;
+    if (metric->unit == METRIC_UNIT_SHARE) { /* points */
+        plain.unit = METRIC_UNIT_POINTS;
         shown = (struct report_interval){d->mean * 100, d->low * 100, d->high * 100};
     }
     bool sure = d->low > 0 || d->high < 0;
@@ -206,12 +206,12 @@ static void put_pairs(struct str *out, const struct report_compare *r)
             if (k == m)
                 str_puts(out, "<td></td>");
             else
-                put_difference(out, &r->scores[r->main_score],
+                put_difference(out, r->metrics[r->main_score],
                                &r->methods[m].differences[k * r->score_count + r->main_score]);
         str_puts(out, "</tr>");
     }
     str_puts(out, "</table></div><p class=\"delta\">The row minus the column, in ");
-    add_escaped(out, r->scores[r->main_score].title);
+    add_escaped(out, r->metrics[r->main_score]->label);
     str_puts(out, ", paired by row and seed; intervals of ");
     add_fixed(out, 100 * r->difference_level, 2);
     str_puts(out, " %, so that all hold together with 95 %; bold: without zero.</p></details>");

@@ -29,7 +29,7 @@ static json_t *scores(const struct report_compare *r, const double *values)
 {
     json_t *object = json_object();
     for (size_t i = 0; values != NULL && i < r->score_count; i++)
-        json_object_set_new(object, r->scores[i].name, real(values[i]));
+        json_object_set_new(object, r->metrics[i]->name, real(values[i]));
     return object;
 }
 
@@ -69,7 +69,7 @@ static json_t *all_scores(const struct report_compare *r, const struct report_in
 {
     json_t *object = json_object();
     for (size_t i = 0; i < r->score_count; i++)
-        json_object_set_new(object, r->scores[i].name, interval(&values[i]));
+        json_object_set_new(object, r->metrics[i]->name, interval(&values[i]));
     return object;
 }
 
@@ -158,7 +158,7 @@ void report_compare_json(const struct report_compare *r, struct str *out)
         "device", r->device, "data", r->data, "split", r->split, "rows", (json_int_t)r->rows,
         "steps", (json_int_t)r->steps, "batch_size", (json_int_t)r->batch_size, "total_parameters",
         (json_int_t)r->total_parameters, "rows_in_train", (json_int_t)r->leaked, "seeds", seeds(r),
-        "main_score", r->scores[r->main_score].name, "verdict", verdict);
+        "main_score", r->metrics[r->main_score]->name, "verdict", verdict);
     json_object_set_new(root, "intervals",
                         json_pack("{s:f, s:f, s:I}", "level", 0.95, "difference_level",
                                   r->difference_level, "draws", (json_int_t)r->draws));

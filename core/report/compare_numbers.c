@@ -6,26 +6,21 @@
 
 #include <math.h>
 
-void add_score(struct str *out, const struct report_score *score, double value)
+void add_score(struct str *out, const struct eval_metric *metric, double value)
 {
-    if (score->unit == REPORT_SHARE)
-        add_percent(out, value);
-    else if (score->unit == REPORT_POINTS)
-        add_fixed(out, value, 1);
-    else
-        add_figure(out, value);
+    add_value(out, metric->unit, value);
 }
 
-void add_range(struct str *out, const struct report_score *score, const struct report_interval *i)
+void add_range(struct str *out, const struct eval_metric *metric, const struct report_interval *i)
 {
-    double scale = score->unit == REPORT_SHARE ? 100 : 1;
     if (!isfinite(i->low) || !isfinite(i->high)) return;
     for (int k = 0; k < 2; k++) {
+        double value = k == 0 ? i->low : i->high;
         if (k == 1) str_puts(out, " to ");
-        if (score->unit == REPORT_FIGURE)
-            add_figure(out, k == 0 ? i->low : i->high);
+        if (metric->unit == METRIC_UNIT_SHARE)
+            add_fixed(out, 100 * value, 1);
         else
-            add_fixed(out, scale * (k == 0 ? i->low : i->high), 1);
+            add_value(out, metric->unit, value);
     }
 }
 

@@ -9,9 +9,9 @@
 #include "report/parts.h"
 
 /* "77.0 %", "0.0441" */
-void add_score(struct str *out, const struct report_score *score, double value);
+void add_score(struct str *out, const struct eval_metric *metric, double value);
 /* "72.1 to 81.0", without unit; nothing where there is no interval. */
-void add_range(struct str *out, const struct report_score *score, const struct report_interval *i);
+void add_range(struct str *out, const struct eval_metric *metric, const struct report_interval *i);
 /* "12 ms", "1.3 s" */
 void add_latency(struct str *out, double seconds);
 /* "0.001" */

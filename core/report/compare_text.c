@@ -57,13 +57,13 @@ static struct str *cell(struct table *t, size_t row, size_t column)
     return &t->cells[row * t->columns + column];
 }
 
-static void put_score(struct str *out, const struct report_score *score,
+static void put_score(struct str *out, const struct eval_metric *metric,
                       const struct report_interval *i)
 {
-    add_score(out, score, i->mean);
+    add_score(out, metric, i->mean);
     if (!isfinite(i->low)) return;
     str_puts(out, " (");
-    add_range(out, score, i);
+    add_range(out, metric, i);
     str_putc(out, ')');
 }
 
@@ -81,9 +81,9 @@ static void put_results(struct str *out, const struct report_compare *r)
     str_puts(cell(&t, 0, 2), "valid loss");
     str_puts(cell(&t, 1, 0), "base model");
     for (size_t i = 0; 3 + i < t.columns; i++) {
-        str_printf(cell(&t, 0, 3 + i), "%s%s%s", r->scores[i].title, i == 0 ? ", " : "",
+        str_printf(cell(&t, 0, 3 + i), "%s%s%s", r->metrics[i]->label, i == 0 ? ", " : "",
                    i == 0 ? r->split : "");
-        add_score(cell(&t, 1, 3 + i), &r->scores[i], r->base_scores[i]);
+        add_score(cell(&t, 1, 3 + i), r->metrics[i], r->base_scores[i]);
     }
     for (size_t m = 0; m < r->method_count; m++) {
         const struct report_method *method = &r->methods[m];
@@ -95,7 +95,7 @@ static void put_results(struct str *out, const struct report_compare *r)
         add_rate(cell(&t, m + 2, 1), method->lr);
         add_figure(cell(&t, m + 2, 2), method->valid_loss.mean);
         for (size_t i = 0; 3 + i < t.columns; i++)
-            put_score(cell(&t, m + 2, 3 + i), &r->scores[i], &method->scores[i]);
+            put_score(cell(&t, m + 2, 3 + i), r->metrics[i], &method->scores[i]);
     }
     put_table(out, &t);
     free_cells(&t);
