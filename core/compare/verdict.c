@@ -9,6 +9,7 @@
 
 struct verdict {
     const struct report_compare *r;
+    size_t score; /* index */
     const struct eval_metric *metric;
     size_t order[64]; /* methods that have a figure, best first */
     size_t count;
@@ -21,12 +22,12 @@ struct verdict {
 
 static double mean_of(const struct verdict *v, size_t method)
 {
-    return v->r->methods[method].scores[v->r->main_score].mean;
+    return v->r->methods[method].scores[v->score].mean;
 }
 
 static struct report_interval difference(const struct verdict *v, size_t a, size_t b)
 {
-    return v->r->methods[a].differences[b * v->r->score_count + v->r->main_score];
+    return v->r->methods[a].differences[b * v->r->score_count + v->score];
 }
 
 static bool differs(const struct verdict *v, size_t a, size_t b)
@@ -210,18 +211,28 @@ static void say_limits(struct verdict *v, bool selected_on_split)
     if (s.length != 0) say(v, &s);
 }
 
+/* What the score has to say. */
+static void judge(struct verdict *v, size_t score)
+{
+    v->score = score;
+    v->metric = v->r->metrics[score];
+    v->count = v->group = 0;
+    sort_methods(v);
+    find_group(v);
+    if (v->count == 0) return;
+    say_best(v);
+    say_cheapest(v);
+    say_others(v);
+    say_base(v);
+}
+
 size_t verdict_write(const struct report_compare *r, bool selected_on_split, struct arena *arena,
                      const char *out[VERDICT_SENTENCES])
 {
-    struct verdict v = {.r = r, .metric = r->metrics[r->main_score], .arena = arena, .out = out};
-    sort_methods(&v);
-    find_group(&v);
-    if (v.count != 0) {
-        say_best(&v);
-        say_cheapest(&v);
-        say_others(&v);
-        say_base(&v);
-    }
+    struct verdict v = {.r = r, .arena = arena, .out = out};
+    judge(&v, r->main_score);
+    /* Where answers tell nobody apart, the loss may. */
+    if (r->main_score != 0 && v.group == v.count && v.count > 1) judge(&v, 0);
     say_failures(&v);
     say_limits(&v, selected_on_split);
     return v.failed ? SIZE_MAX : v.sentences;
