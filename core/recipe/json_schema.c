@@ -216,17 +216,15 @@ static json_t *method_object(const struct plugins *p, const struct schema *schem
 
 /* ---- the whole ---- */
 
-static json_t *reference(const char *name)
+static json_t *reference(const char *place)
 {
-    char text[64];
-    snprintf(text, sizeof text, "#/$defs/%s", name);
-    return json_pack("{s:s}", "$ref", text);
+    return json_pack("{s:s}", "$ref", place);
 }
 
 static json_t *adapter_schema(void)
 {
-    return json_pack("{s:[o, {s:s, s:i, s:o}]}", "anyOf", reference("adapter"), "type", "array",
-                     "minItems", 1, "items", reference("adapter"));
+    return json_pack("{s:[o, {s:s, s:i, s:o}]}", "anyOf", reference("#/$defs/adapter"), "type",
+                     "array", "minItems", 1, "items", reference("#/$defs/adapter"));
 }
 
 /* The rate may stand apart from its optimizer: in a comparison's `lr`. */
@@ -254,10 +252,7 @@ static json_t *map_schema(const struct plugins *p, const struct schema_key *row,
             method_object(p, &schema_adapter, "", GRAFT_PLUGIN_ADAPTER, definitions));
         return adapter_schema();
     }
-    if (strcmp(row->path, "optimizer") == 0) {
-        json_object_set_new(definitions, "optimizer", optimizer_schema(p, row->path, definitions));
-        return reference("optimizer");
-    }
+    if (strcmp(row->path, "optimizer") == 0) return optimizer_schema(p, row->path, definitions);
     json_t *object = core_object(p, &schema_core, row->path, GRAFT_PLUGIN_BACKEND);
     if (short_member == NULL) return object;
     return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "string", object);
@@ -273,7 +268,7 @@ static json_t *fragment_schema(const struct plugins *p)
         json_t *map = strcmp(row->path, "adapter") == 0 ? adapter_schema()
                       : strcmp(row->path, "optimizer") == 0
                           ? json_pack("{s:s, s:{s:[s]}, s:o}", "type", "object", "if", "required",
-                                      "method", "then", reference("optimizer"))
+                                      "method", "then", reference("#/properties/optimizer"))
                           : typed("object");
         add_property(object, row->path, finished(map, false, row->help, NULL), false);
     }

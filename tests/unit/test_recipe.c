@@ -337,7 +337,8 @@ static void test_key_mistakes(void **state)
                                           "exact_match_normalized");
     refused(HEAD "output: 3\n",
             "r.yaml:5:9: output: found 3, expected a path (quote it if it is text)");
-    refused(HEAD "compare: {seeds: [1]}\n", "r.yaml:5:1: compare: is not in this version of graft");
+    refused(HEAD "compare: {seeds: [1]}\n",
+            "r.yaml:5:1: compare: this recipe compares methods: run it with graft compare");
     refused(HEAD "train: {\"a.b\": 1}\n", "r.yaml:5:9: train.a.b: unknown key");
     refused("data: {train: data/train.jsonl}\n",
             "r.yaml:1:1: model.path: missing: a GGUF file or a Hugging Face folder");
