@@ -65,7 +65,7 @@ static enum graft_status plan_base(struct base *b, const struct settings *s, str
 }
 
 static enum graft_status measure(struct base *b, const struct settings *s, const char *path,
-                                 struct error *e)
+                                 struct answer_time *time, struct error *e)
 {
     struct device_request device = source_device(s, NULL);
     struct train_measured m = {TRAIN_BEFORE, b->session, b->generator, &b->set, &b->measure};
@@ -77,18 +77,19 @@ static enum graft_status measure(struct base *b, const struct settings *s, const
     if (status == GRAFT_OK && b->generator != NULL)
         status = eval_answer(b->session, b->generator, &b->set, (size_t)s->eval.max_new_tokens, ask,
                              b, &b->measure, e);
-    if (status == GRAFT_OK)
-        status = rows_save(path, s->data.test != NULL ? "test" : "valid", &m, e);
+    if (status == GRAFT_OK) status = rows_time_answers(&m, time, e);
+    if (status == GRAFT_OK) status = rows_save_base(path, &m, e);
     return status;
 }
 
 enum graft_status compare_measure_base(const struct compare_request *request,
-                                       const struct settings *s, const char *path, struct error *e)
+                                       const struct settings *s, const char *path,
+                                       struct answer_time *time, struct error *e)
 {
     struct base b = {.request = request};
     enum graft_status status = open_base(&b, s, e);
     if (status == GRAFT_OK) status = plan_base(&b, s, e);
-    if (status == GRAFT_OK) status = measure(&b, s, path, e);
+    if (status == GRAFT_OK) status = measure(&b, s, path, time, e);
     eval_measure_free(&b.measure);
     generator_destroy(b.generator);
     loss_program_destroy(&b.program);

@@ -247,12 +247,12 @@ enum graft_status compare_collect(const struct comparison *c, size_t method, siz
     if (status == GRAFT_OK) status = read_report(&r);
     if (status == GRAFT_OK) status = read_passport(&r);
     if (status == GRAFT_OK) status = read_recipe_file(&r);
-    char *path = path_of(&r, ".rows.json");
+    char *path = path_of(&r, "/rows.jsonl");
     if (path == NULL) return error_memory(e, "a path", 0);
     if (status == GRAFT_OK) status = rows_load(path, &out->rows, e);
     mem_free(path);
     if (status == GRAFT_OK) status = measure_adapter(&r);
-    out->run.first_token = out->rows.first_token;
-    out->run.per_token = out->rows.per_token;
+    out->run.first_token = record->time.first_token;
+    out->run.per_token = record->time.per_token;
     return status;
 }

@@ -16,14 +16,15 @@ static enum graft_status measure_base(struct comparison *c, struct error *e)
     size_t method = 0;
     enum graft_status status = GRAFT_OK;
     while (c->state.methods[method].error != NULL) method++;
-    c->base_path = path_join(c->settings->output, "base.rows.json");
+    c->base_path = path_join(c->settings->output, "base.rows.jsonl");
     if (c->base_path == NULL) return error_memory(e, "a path", 0);
     if (path_kind(c->base_path) != PATH_FILE) {
         status = settings_compare_run(c->settings, method, 0, 0, NULL, &s, e);
-        if (status == GRAFT_OK) status = compare_measure_base(c->request, s, c->base_path, e);
+        if (status == GRAFT_OK)
+            status = compare_measure_base(c->request, s, c->base_path, &c->state.base_time, e);
         settings_free(s);
     }
-    return status == GRAFT_OK ? rows_load(c->base_path, &c->base, e) : status;
+    return status == GRAFT_OK ? rows_load_base(c->base_path, &c->base, e) : status;
 }
 
 static enum graft_status run(struct comparison *c, struct compare_outcome *outcome, struct error *e)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const char *const files[] = {"compare.json", "compare.csv", "compare.html",
-                                    "compare.state.json", "base.rows.json"};
+                                    "compare.state.json", "base.rows.jsonl"};
 enum { FILES = sizeof files / sizeof files[0] };
 
 static bool has(const char *folder, const char *name)
@@ -80,21 +80,11 @@ static enum graft_status sweep(const char *path,
     return status;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), n = strlen(end);
-    return length >= n && strcmp(text + length - n, end) == 0;
-}
-
-/* "seed-1" or "seed-1.rows.json" */
+/* "seed-1" */
 static enum graft_status remove_run(const char *path, struct error *e)
 {
     struct run_folder *run = NULL;
-    if (strstr(path, "/seed-") == NULL) return GRAFT_OK;
-    if (path_kind(path) == PATH_FILE) {
-        if (!ends_with(path, ".rows.json") || unlink(path) == 0 || errno == ENOENT) return GRAFT_OK;
-        return error_errno(e, "cannot remove", path);
-    }
+    if (strstr(path, "/seed-") == NULL || path_kind(path) != PATH_FOLDER) return GRAFT_OK;
     enum graft_status status = run_folder_open(path, RUN_OVERWRITE, &run, e);
     run_folder_close(run);
     if (status == GRAFT_OK) rmdir(path);

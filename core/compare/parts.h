@@ -31,7 +31,7 @@ struct comparison {
 /* base.c */
 GRAFT_MUST_USE enum graft_status compare_measure_base(const struct compare_request *request,
                                                       const struct settings *s, const char *path,
-                                                      struct error *e);
+                                                      struct answer_time *time, struct error *e);
 /* leak.c */
 GRAFT_MUST_USE enum graft_status compare_find_leak(const struct settings *s,
                                                    struct compare_leak *leak, struct error *e);

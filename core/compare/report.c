@@ -42,7 +42,7 @@ static enum graft_status no_memory(struct builder *b)
 static const struct metric_column *score_of(const struct rows *rows,
                                             const struct eval_metric *metric)
 {
-    return metric_scores_find(&rows->measure.scores, (enum metric)(metric - eval_metrics));
+    return metric_scores_find(&rows->scores, (enum metric)(metric - eval_metrics));
 }
 
 /* Runs */
@@ -266,7 +266,7 @@ static enum graft_status score_base(struct builder *b, const struct settings *s)
     for (size_t i = 0; i < s->data.train.count && status == GRAFT_OK; i++)
         status = data_read(s->data.train.items[i], &b->train, b->e);
     if (status == GRAFT_OK)
-        status = metric_context_create(b->chosen, base->has_answers ? base->expected : NULL,
+        status = metric_context_create(b->chosen, base->has_answers ? base->file.expected : NULL,
                                        base->count, &b->train, &b->context, b->e);
     if (status == GRAFT_OK) status = rows_score(base, b->context, b->chosen, b->e);
     for (size_t i = 0; i < b->r.score_count && status == GRAFT_OK; i++)
@@ -302,7 +302,7 @@ static bool answers_differ(const struct builder *b, size_t row)
     const char *first = NULL;
     for (size_t m = 0; m < b->r.method_count; m++) {
         if (b->methods[m].finished == 0) continue;
-        const char *answer = b->runs[m][0].rows.measure.rows[row].answer;
+        const char *answer = b->runs[m][0].rows.file.after[row].answer;
         if (first != NULL && strcmp(first, answer) != 0) return true;
         first = answer;
     }
@@ -321,13 +321,13 @@ static enum graft_status add_samples(struct builder *b)
             if (answers_differ(b, row) == (want != 0)) chosen[count++] = row;
     for (size_t i = 0; i < count; i++)
         samples[i] =
-            (struct report_compare_sample){base->prompts[chosen[i]], base->expected[chosen[i]],
-                                           base->measure.rows[chosen[i]].answer};
+            (struct report_compare_sample){base->prompts[chosen[i]], base->file.expected[chosen[i]],
+                                           base->file.after[chosen[i]].answer};
     for (size_t m = 0; m < b->r.method_count; m++) {
         const char **answers = need(b, SAMPLES, sizeof *answers);
         if (answers == NULL) return no_memory(b);
         for (size_t i = 0; i < count && b->methods[m].finished != 0; i++)
-            answers[i] = b->runs[m][0].rows.measure.rows[chosen[i]].answer;
+            answers[i] = b->runs[m][0].rows.file.after[chosen[i]].answer;
         b->methods[m].answers = answers;
     }
     b->r.samples = samples;
@@ -391,7 +391,7 @@ static enum graft_status fill(struct builder *b, const struct settings *s)
     b->runs = need(b, count, sizeof *b->runs);
     b->r = (struct report_compare){
         .data = arena_strdup(&b->arena, base_name(s->data.train.items[0])),
-        .split = b->c->base.split,
+        .split = s->data.test != NULL ? "test" : "valid",
         .rows = b->c->base.count,
         .steps = b->c->state.steps,
         .batch_size = s->train.batch_size,
@@ -399,8 +399,8 @@ static enum graft_status fill(struct builder *b, const struct settings *s)
         .difference_level = 1 - 0.05 / (double)(count > 2 ? count * (count - 1) / 2 : 1),
         .methods = b->methods,
         .method_count = count,
-        .base_first_token = b->c->base.first_token,
-        .base_per_token = b->c->base.per_token};
+        .base_first_token = b->c->state.base_time.first_token,
+        .base_per_token = b->c->state.base_time.per_token};
     if (b->methods == NULL || b->runs == NULL || b->r.data == NULL) return no_memory(b);
     choose_scores(b, s);
     enum graft_status status = score_base(b, s);

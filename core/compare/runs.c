@@ -14,8 +14,6 @@
 struct run { /* what the callbacks of one run know */
     struct comparison *c;
     const struct compare_action *action;
-    const struct settings *settings;
-    const char *rows_path;
 };
 
 static void progress(void *context, const struct train_progress *p)
@@ -40,8 +38,10 @@ static bool stop(void *context)
 static enum graft_status measured(void *context, const struct train_measured *m, struct error *e)
 {
     const struct run *r = context;
+    const struct compare_action *a = r->action;
     if (m->phase != TRAIN_AFTER) return GRAFT_OK;
-    return rows_save(r->rows_path, r->settings->data.test != NULL ? "test" : "valid", m, e);
+    return rows_time_answers(m, &compare_record_at(&r->c->state, a->method, a->rate, a->seed)->time,
+                             e);
 }
 
 /* "order sha256" of a finished run; NULL where it is not there. mem_free. */
@@ -145,10 +145,10 @@ static enum graft_status note_success(struct comparison *c, const struct compare
 }
 
 static enum graft_status train(struct comparison *c, const struct compare_action *a,
-                               struct settings *s, const char *rows_path, bool begun,
-                               struct error *e)
+                               struct settings *s, bool begun, struct error *e)
 {
-    struct run run = {c, a, s, rows_path};
+    struct run run = {c, a};
+    const struct eval_measure before = {.rows = c->base.file.after, .count = c->base.count};
     struct train_request request = {.settings = s,
                                     .mode = begun || c->request->mode == RUN_RESUME ? RUN_RESUME
                                                                                     : RUN_NEW,
@@ -157,7 +157,7 @@ static enum graft_status train(struct comparison *c, const struct compare_action
                                     .context = &run,
                                     .pause_at = a->pause_at,
                                     .valid_at_end = true,
-                                    .before = &c->base.measure,
+                                    .before = &before,
                                     .measured = measured};
     struct train_outcome outcome;
     struct error fault = {0};
@@ -175,19 +175,16 @@ static enum graft_status run_one(struct comparison *c, const struct compare_acti
     const struct settings_compare *settings = c->settings;
     struct compare_record *record = compare_record_at(&c->state, a->method, a->rate, a->seed);
     char *folder = compare_run_path(settings, a->method, a->rate, a->seed, "");
-    char *rows = compare_run_path(settings, a->method, a->rate, a->seed, ".rows.json");
     struct settings *s = NULL;
     bool begun = record->begun;
     enum graft_status status =
-        folder != NULL && rows != NULL
-            ? settings_compare_run(settings, a->method, a->rate, a->seed, folder, &s, e)
-            : error_memory(e, "a path", 0);
+        folder != NULL ? settings_compare_run(settings, a->method, a->rate, a->seed, folder, &s, e)
+                       : error_memory(e, "a path", 0);
     record->begun = true;
     if (status == GRAFT_OK && !begun) status = compare_state_save(&c->state, settings->output, e);
-    if (status == GRAFT_OK) status = train(c, a, s, rows, begun, e);
+    if (status == GRAFT_OK) status = train(c, a, s, begun, e);
     if (status == GRAFT_OK) status = compare_state_save(&c->state, settings->output, e);
     settings_free(s);
-    mem_free(rows);
     mem_free(folder);
     return status;
 }

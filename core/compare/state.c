@@ -61,13 +61,15 @@ static enum graft_status method_recipe(struct compare_state *state, size_t metho
 enum graft_status compare_state_create(const struct settings_compare *c,
                                        struct compare_state *state, struct error *e)
 {
-    *state = (struct compare_state){.settings = c};
+    *state = (struct compare_state){.settings = c, .base_time = {(double)NAN, (double)NAN}};
     state->methods = arena_alloc(&state->arena, c->method_count, sizeof *state->methods);
     if (state->methods == NULL) return error_memory(e, "a comparison", c->method_count);
     for (size_t m = 0; m < c->method_count; m++) {
         size_t count = c->methods[m].rates.count * c->seeds.count;
         struct compare_record *records = arena_alloc(&state->arena, count, sizeof *records);
         if (records == NULL) return error_memory(e, "a comparison", count * sizeof *records);
+        for (size_t i = 0; i < count; i++)
+            records[i].time = (struct answer_time){(double)NAN, (double)NAN};
         state->methods[m].records = records;
     }
     return GRAFT_OK;
@@ -94,12 +96,12 @@ struct compare_record *compare_record_at(const struct compare_state *state, size
 }
 
 char *compare_run_path(const struct settings_compare *c, size_t method, size_t rate, size_t seed,
-                       const char *suffix)
+                       const char *file)
 {
     char number[32];
     return mem_format("%s/runs/%s/lr-%s/seed-%lld%s", c->output, c->methods[method].name,
                       format_f64(c->methods[method].rates.items[rate], number),
-                      (long long)c->seeds.items[seed], suffix);
+                      (long long)c->seeds.items[seed], file);
 }
 
 /* What follows from the records */
@@ -184,15 +186,21 @@ static json_t *real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static json_t *time_json(const struct answer_time *time)
+{
+    return json_pack("{s:o, s:o}", "first_token", real(time->first_token), "per_token",
+                     real(time->per_token));
+}
+
 static json_t *record_json(const struct settings_compare *c, size_t method, size_t rate,
                            size_t seed, const struct compare_record *r)
 {
     json_t *rungs = json_array();
     for (size_t i = 0; i < r->candidate.rungs; i++)
         json_array_append_new(rungs, real(r->candidate.loss[i]));
-    return json_pack("{s:f, s:I, s:o, s:b, s:s?}", "lr", c->methods[method].rates.items[rate],
+    return json_pack("{s:f, s:I, s:o, s:b, s:s?, s:o}", "lr", c->methods[method].rates.items[rate],
                      "seed", (json_int_t)c->seeds.items[seed], "rungs", rungs, "done", (int)r->done,
-                     "error", r->error);
+                     "error", r->error, "answers", time_json(&r->time));
 }
 
 static json_t *method_json(const struct compare_state *state, size_t method)
@@ -215,7 +223,8 @@ enum graft_status compare_state_save(const struct compare_state *state, const ch
     json_t *methods = json_array();
     for (size_t m = 0; m < state->settings->method_count; m++)
         json_array_append_new(methods, method_json(state, m));
-    json_t *root = json_pack("{s:I, s:o}", "steps", (json_int_t)state->steps, "methods", methods);
+    json_t *root = json_pack("{s:I, s:o, s:o}", "steps", (json_int_t)state->steps, "base_answers",
+                             time_json(&state->base_time), "methods", methods);
     char *path = path_join(folder, state_name);
     if (root != NULL) json_write(&text, root, 1, false);
     str_putc(&text, '\n');
@@ -234,12 +243,18 @@ static double number(const json_t *object, const char *key)
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
+static struct answer_time time_of(const json_t *object)
+{
+    return (struct answer_time){number(object, "first_token"), number(object, "per_token")};
+}
+
 /* What failed is tried again: the cause may be gone, and if not it fails again. */
 static void load_record(const json_t *from, struct compare_record *to)
 {
     const json_t *rungs = json_object_get(from, "rungs");
     to->begun = true;
     to->done = json_is_true(json_object_get(from, "done"));
+    to->time = time_of(json_object_get(from, "answers"));
     to->candidate.rungs =
         json_array_size(rungs) < HALVING_RUNGS ? json_array_size(rungs) : HALVING_RUNGS;
     for (size_t i = 0; i < to->candidate.rungs; i++) {
@@ -300,6 +315,7 @@ enum graft_status compare_state_load(struct compare_state *state, const char *fo
     if (path_kind(path) == PATH_FILE) status = json_read_file(path, 1 << 26, &root, e);
     mem_free(path);
     const json_t *methods = json_object_get(root, "methods"), *method;
+    state->base_time = time_of(json_object_get(root, "base_answers"));
     size_t index;
     json_array_foreach(methods, index, method)
     {

@@ -10,12 +10,14 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "compare/halving.h"
+#include "compare/rows.h"
 #include "recipe/compare.h"
 
 struct compare_record { /* of one run */
     bool begun, done;
     struct candidate candidate; /* of a sweep; failed also of other runs */
     const char *error;          /* of one that failed; else NULL */
+    struct answer_time time;    /* NAN: not measured */
 };
 
 struct compare_method_state {
@@ -28,6 +30,7 @@ struct compare_state {
     const struct settings_compare *settings;
     int64_t steps; /* of a run */
     struct compare_method_state *methods;
+    struct answer_time base_time;
     struct arena arena;
 };
 
@@ -61,8 +64,8 @@ GRAFT_MUST_USE enum graft_status compare_state_save(const struct compare_state *
 GRAFT_MUST_USE enum graft_status compare_state_load(struct compare_state *state, const char *folder,
                                                     struct error *e);
 
-/* "FOLDER/runs/NAME/lr-0.001/seed-1", mem_free; `suffix` is put at its end. */
+/* "FOLDER/runs/NAME/lr-0.001/seed-1", with a file of it behind ("/report.json", ""); mem_free. */
 char *compare_run_path(const struct settings_compare *settings, size_t method, size_t rate,
-                       size_t seed, const char *suffix);
+                       size_t seed, const char *file);
 
 #endif

@@ -73,7 +73,6 @@ static enum graft_status copy_rows(const struct eval_measure *from, struct eval_
         if (row->answer != NULL && (row->answer = mem_strdup(row->answer)) == NULL)
             return error_memory(e, "answers", from->count);
     }
-    to->loss = from->loss;
     return GRAFT_OK;
 }
 

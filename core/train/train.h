@@ -46,7 +46,7 @@ struct train_request {
     /* For a caller that makes several runs; 0 and NULL in a run that stands alone. */
     int64_t pause_at;  /* after this step: valid loss, checkpoint, GRAFT_OK and outcome->paused */
     bool valid_at_end; /* the valid loss after the last step as well */
-    const struct eval_measure *before; /* known already, of all rows: its rows and loss are taken */
+    const struct eval_measure *before; /* known already, of all rows: its rows are taken */
     enum graft_status (*measured)(void *context, const struct train_measured *m, struct error *e);
 };
 

@@ -29,7 +29,7 @@ same_comparison() { # A B
 gives 0 compare whole
 grep -q '^lora-r4 .*0\.03 ' out || fail "no row of lora-r4 in the table: $(cat out)"
 grep -q 'whole/compare.html$' out || fail "the page is not named"
-for file in compare.json compare.csv compare.html compare.state.json base.rows.json; do
+for file in compare.json compare.csv compare.html compare.state.json base.rows.jsonl; do
     is "$file is there" test -s whole/$file
 done
 is "one line per method" test "$(wc -l <whole/compare.csv)" = 3
