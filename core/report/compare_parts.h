@@ -19,7 +19,7 @@ void add_rate(struct str *out, double lr);
 /* "1.5 MiB", a dash for a negative number. */
 void add_size(struct str *out, int64_t bytes);
 
-/* compare_charts.c; each a card with its title. */
+/* compare_charts.c, compare_curves.c; each a card with its title. */
 void add_score_chart(struct str *out, const struct report_compare *r);
 void add_cost_chart(struct str *out, const struct report_compare *r);
 void add_sweep_chart(struct str *out, const struct report_compare *r);

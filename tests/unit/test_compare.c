@@ -160,6 +160,25 @@ static void what_is_wrong_is_said_with_its_place(void **state)
     assert_true(settings_is_compare("r.yaml", NULL, 0));
 }
 
+static void a_method_replaces_what_is_complete(void **state)
+{
+    const char *const set[] = {"adapter={method: full, steps: 9}",
+                               "compare.methods.1.adapter={method: minimal}",
+                               "compare.methods.1.optimizer={method: plain, lr: 0.25}"};
+    struct settings_compare *c = NULL;
+    struct settings *s = NULL;
+    struct error e = {0};
+    (void)state;
+    write_file("r.yaml", COMMON METHODS);
+    assert_ok(settings_compare_load("r.yaml", set, 3, &c, &e), &e); /* minimal knows no steps */
+    assert_ok(settings_compare_run(c, 1, 0, 0, NULL, &s, &e), &e);
+    assert_string_equal(s->adapters[0].method, "minimal");
+    assert_near(s->optimizer.lr, 0.25, 0);
+    assert_near(s->optimizer.weight_decay, 0, 0); /* not the common 0.5 */
+    settings_free(s);
+    settings_compare_free(c);
+}
+
 static void a_new_method_drops_the_keys_of_the_old_one(void **state)
 {
     const char *const set[] = {"compare.methods.0.adapter.method=minimal"};
@@ -535,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_are_the_common_part_with_a_fragment),
         cmocka_unit_test(what_is_wrong_is_said_with_its_place),
+        cmocka_unit_test(a_method_replaces_what_is_complete),
         cmocka_unit_test(a_new_method_drops_the_keys_of_the_old_one),
         cmocka_unit_test(allocation_failures_leave_nothing),
         cmocka_unit_test(rungs_halve_until_one_is_left),
