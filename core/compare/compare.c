@@ -23,6 +23,8 @@ static enum graft_status measure_base(struct comparison *c, struct error *e)
         if (status == GRAFT_OK)
             status = compare_measure_base(c->request, s, c->base_path, &c->state.base_time, e);
         settings_free(s);
+        if (status == GRAFT_E_INTERRUPTED)
+            return error_set(e, status, "stopped at the base model; go on with --resume");
     }
     return status == GRAFT_OK ? rows_load_base(c->base_path, &c->base, e) : status;
 }

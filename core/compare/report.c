@@ -275,6 +275,18 @@ static enum graft_status score_base(struct builder *b, const struct settings *s)
     return status;
 }
 
+/* Answers that are as wrong (or right) as the base model's for every method say nothing: the loss
+ * does. */
+static void leave_floor(struct builder *b)
+{
+    size_t score = b->r.main_score;
+    for (size_t m = 0; m < b->r.method_count; m++)
+        if (b->methods[m].finished != 0 &&
+            b->methods[m].scores[score].mean != b->r.base_scores[score])
+            return;
+    b->r.main_score = 0;
+}
+
 /* No other is as good for less; fewer parameters break ties. */
 static void mark_efficient(struct builder *b)
 {
@@ -408,6 +420,7 @@ static enum graft_status fill(struct builder *b, const struct settings *s)
     if (status == GRAFT_OK) status = add_seeds(b);
     if (status == GRAFT_OK) status = add_scores(b);
     if (status != GRAFT_OK) return status;
+    leave_floor(b);
     mark_efficient(b);
     status = add_samples(b);
     return status == GRAFT_OK ? add_verdict(b) : status;
