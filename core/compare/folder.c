@@ -58,6 +58,11 @@ enum graft_status compare_folder_check(const char *path, enum run_mode mode, str
                          "output: %s holds other files and no comparison; --overwrite removes "
                          "comparisons only",
                          path);
+    if (mode == RUN_RESUME && folder && has(path, "runs") && !has(path, "compare.state.json"))
+        return error_set(e, GRAFT_E_INVALID,
+                         "output: %s holds runs, and no compare.state.json that says where they "
+                         "stand; begin anew with --overwrite",
+                         path);
     return run_folder_check(path, RUN_NEW, e); /* nor may it hold a run, or be in use */
 }
 

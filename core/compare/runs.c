@@ -126,20 +126,35 @@ static void note(const struct comparison *c, const struct compare_action *a,
     str_free(&line);
 }
 
+/* Past its rung: the run goes on, but what it had there is not known any more. */
+static enum graft_status check_rung(const struct compare_action *a,
+                                    const struct train_outcome *outcome, struct error *e)
+{
+    if (a->pause_at == 0 || (outcome->paused && outcome->steps == a->pause_at)) return GRAFT_OK;
+    return error_set(e, GRAFT_E_FAILED,
+                     "it is past the rung of step %lld, and the state of the comparison does not "
+                     "know its loss there: begin anew with --overwrite",
+                     (long long)a->pause_at);
+}
+
 static enum graft_status note_success(struct comparison *c, const struct compare_action *a,
                                       const struct train_outcome *outcome, struct error *e)
 {
     struct compare_record *record = compare_record_at(&c->state, a->method, a->rate, a->seed);
+    struct error fault = {0};
+    if (check_rung(a, outcome, e) != GRAFT_OK) /* going on would choose by what is left */
+        return error_place(e, "%s", c->settings->methods[a->method].name);
     if (outcome->paused) {
         if (record->candidate.rungs < HALVING_RUNGS)
             record->candidate.loss[record->candidate.rungs++] = outcome->valid_loss;
         note(c, a, outcome);
         return GRAFT_OK;
     }
-    struct error fault = {0};
     record->done = true;
-    note(c, a, outcome);
-    if (check_order(c, a, &fault) == GRAFT_OK) return GRAFT_OK;
+    if (check_order(c, a, &fault) == GRAFT_OK) {
+        note(c, a, outcome);
+        return GRAFT_OK;
+    }
     record->done = false;
     return note_failure(c, a, &fault, e);
 }

@@ -81,6 +81,7 @@ enum graft_status train_run(const struct train_request *request, struct train_ou
     struct trainer t = {.request = request, .settings = request->settings};
     const char *output = request->settings->output;
     memset(outcome, 0, sizeof *outcome);
+    outcome->valid_loss = (double)NAN;
     if (output == NULL)
         return error_set(e, GRAFT_E_INVALID,
                          "output: is missing; name the folder of the run (or --set output=FOLDER)");

@@ -105,6 +105,14 @@ gives 0 compare sig --resume --set compare.seeds='[1, 2, 3]'
 is "the runs that were there stay" test "$(stamp)" = "$before"
 is "the third seed is there" test -s sig/runs/bottleneck/lr-0.02/seed-3/report.json
 
+# --- a state that was lost is said, not made up ---
+cp -r sig lost && rm lost/compare.state.json
+gives 2 compare lost --resume
+grep -q 'holds runs, and no compare.state.json' err || fail "$(cat err)"
+printf '{"methods": [{"name": "lora-r4", "runs": []}]}' >lost/compare.state.json
+gives 1 compare lost --resume
+grep -q 'past the rung of step 8' err || fail "$(cat err)"
+
 # --- a method that fails is a row, and the others go on ---
 gives 1 compare fails --set compare.methods.0.adapter.target_modules=nonesuch \
     --set 'compare.methods.1.lr=[2e-2]'
