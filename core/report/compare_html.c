@@ -6,6 +6,7 @@
 #include "report/compare_parts.h"
 
 #include <math.h>
+#include <string.h>
 
 static void put_head(struct str *out, const struct report_compare *r)
 {
@@ -248,8 +249,8 @@ static void put_seeds(struct str *out, const struct report_compare *r)
         str_printf(out, "<tr><th>seed %lld</th><td>", (long long)r->seeds[i].seed);
         add_count(out, r->seeds[i].trained_tokens);
         str_puts(out, " trained tokens, rows and order ");
-        add_escaped_bytes(out, r->seeds[i].order != NULL ? r->seeds[i].order : "",
-                          r->seeds[i].order != NULL ? 16 : 0);
+        const char *order = r->seeds[i].order != NULL ? r->seeds[i].order : "";
+        add_escaped_bytes(out, order, strnlen(order, 16));
         str_puts(out, "</td></tr>");
     }
     str_puts(out, "</table></div>");
