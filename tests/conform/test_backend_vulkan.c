@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The Vulkan backend's plugin, as it will be installed, against the double reference: every op, and
+ * the gradients of whole programs. On the device that VK_DRIVER_FILES leaves, or
+ * GRAFT_TEST_DEVICE names by number. An argument: that op alone.
+ */
+/* Before cmocka, whose macro `fail` would hit a member of the builder's table. */
+#include "graph/op.h"
+
+#include "unit/test.h"
+
+#include "check/check.h"
+#include "conform/host.h"
+#include "plugin/plugin.h"
+#include "ref/ref.h"
+
+#include <stdlib.h>
+
+enum { SEED = 1 };
+
+static struct check_options options = {.seed = SEED};
+static uint32_t device;
+
+static const struct graft_backend *load(void)
+{
+    const struct plugin *plugin = NULL;
+    struct error e = {0};
+    assert_ok(plugin_load(GRAFT_PLUGIN_BACKEND, "vulkan", NULL, &plugin, &e), &e);
+    return plugin->functions;
+}
+
+static void print_counts(const struct check_report *report)
+{
+    for (int32_t op = 1; op < CHECK_MAX_OPS; op++)
+        if (report->op[op].cases > 0)
+            print_message("%-24s %4u cases, %u failed\n", op_info(op)->name, report->op[op].cases,
+                          report->op[op].failed);
+    print_message("seed %d, %u cases, %u failed\n%s", SEED, report->cases, report->failed,
+                  report->text.data != NULL ? report->text.data : "");
+}
+
+static void test_ops(void **state)
+{
+    struct check_report report = {0};
+    struct test_host h;
+    struct error e = {0};
+    (void)state;
+    test_host_init(&h, 1);
+    const struct graft_host *host = &h.host;
+    enum graft_status status = check_backend(load(), &host, 1, device, &options, &report, &e);
+    print_counts(&report);
+    for (int32_t op = 1; op < CHECK_MAX_OPS && options.op == NULL; op++)
+        if (ref_kernel(op) != NULL && report.op[op].cases == 0) fail_msg("no case of op %d", op);
+    test_host_fini(&h);
+    check_report_free(&report);
+    assert_ok(status, &e);
+}
+
+static void test_gradients(void **state)
+{
+    struct check_report report = {0};
+    struct test_host h;
+    struct error e = {0};
+    (void)state;
+    test_host_init(&h, 1);
+    enum graft_status status = check_gradients(load(), &h.host, device, &options, &report, &e);
+    print_counts(&report);
+    test_host_fini(&h);
+    check_report_free(&report);
+    assert_ok(status, &e);
+}
+
+/* Skipped by name where there is no device at all. */
+static bool find_device(void)
+{
+    const char *number = getenv("GRAFT_TEST_DEVICE");
+    struct graft_device_info info = {.struct_size = sizeof info};
+    struct test_host h;
+    device = number != NULL ? (uint32_t)strtoul(number, NULL, 10) : 0;
+    test_host_init(&h, 1);
+    bool found =
+        device < load()->device_count(&h.host) && load()->device_info(&h.host, device, &info);
+    test_host_fini(&h);
+    print_message("device %u: %s, %s\n", device, found ? info.name : "none", info.note);
+    return found && info.usable;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ops),
+        cmocka_unit_test(test_gradients),
+    };
+    if (argc > 1) options.op = argv[1];
+    if (!find_device()) return 77;
+    return TEST_MAIN(tests);
+}
