@@ -130,9 +130,8 @@ static inline uint64_t vk_inner(const struct vk_tensor *t)
 }
 
 /* The families, one per file, ended by op 0; used by ops.c only. */
-extern const struct vk_op vk_elementwise_ops[], vk_sum_ops[], vk_move_ops[], vk_rows_ops[],
-    vk_assign_ops[], vk_dropout_ops[], vk_codes_ops[], vk_matmul_ops[], vk_weight_ops[],
-    vk_head_ops[], vk_attention_ops[], vk_norm_ops[], vk_rope_ops[], vk_swiglu_ops[],
-    vk_cross_entropy_ops[];
+extern const struct vk_op vk_elementwise_ops[], vk_sum_ops[], vk_rows_ops[], vk_assign_ops[],
+    vk_codes_ops[], vk_matmul_ops[], vk_weight_ops[], vk_head_ops[], vk_attention_ops[],
+    vk_norm_ops[], vk_rope_ops[], vk_swiglu_ops[], vk_cross_entropy_ops[];
 
 #endif
