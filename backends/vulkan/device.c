@@ -82,12 +82,25 @@ static void products_text(const struct vk_caps *c, char out[96])
              m->k);
 }
 
+/* The narrow types that products are fast in: the device multiplies them, and this build's shader
+ * compiler could make the shader. */
+static uint32_t compute_of(const struct vk_caps *c)
+{
+    uint32_t mask = 0;
+    if (c->f16.m > 0 && vk_shader_code[VK_SHADER_MATMUL_COOP].words > 0)
+        mask |= 1u << GRAFT_DTYPE_F16;
+    if (c->bf16.m > 0 && vk_shader_code[VK_SHADER_MATMUL_COOP_BF16].words > 0)
+        mask |= 1u << GRAFT_DTYPE_BF16;
+    return mask;
+}
+
 static void describe(const struct vk_probe *p, struct graft_device_info *info)
 {
     char products[96], lanes[32];
     *info = (struct graft_device_info){.struct_size = sizeof *info,
                                        .usable = p->why[0] == '\0',
                                        .memory = p->local_memory,
+                                       .compute = compute_of(&p->caps),
                                        .gflops = rate_of(p->properties.deviceType)};
     snprintf(info->name, sizeof info->name, "%.127s", p->properties.deviceName);
     if (p->why[0] != '\0') {
@@ -232,8 +245,6 @@ void vk_close(struct graft_device *device)
     const struct graft_host *host = device->host;
     if (device->handle != NULL) {
         device->vk.DeviceWaitIdle(device->handle);
-        for (uint32_t i = 0; i < device->retired_count; i++) vk_buffer_destroy(device->retired[i]);
-        if (device->retired != NULL) host->release(host->context, device->retired);
         vk_buffer_destroy(device->scratch);
         vk_pipelines_fini(device);
         vk_queue_fini(device);

@@ -51,6 +51,7 @@ struct graft_buffer {
     uint64_t bytes, address;
     uint8_t *mapped; /* NULL: reached through the staging buffer */
     bool imported;
+    uint32_t users; /* programs whose scratch it is */
 };
 
 struct graft_device {
@@ -74,10 +75,8 @@ struct graft_device {
     struct vk_pipeline *pipelines;
     uint32_t pipeline_count, pipeline_room;
 
-    struct graft_buffer *scratch;  /* shared by programs, which run one at a time */
-    struct graft_buffer **retired; /* smaller ones that older programs still use */
-    uint32_t retired_count;
-    double rate; /* arithmetic operations a second, measured; 0: not yet */
+    struct graft_buffer *scratch; /* shared by programs, which run one at a time */
+    double rate; /* operations a second in the slowest piece of a program that was timed */
 };
 
 /* The host's error text; returns status. */

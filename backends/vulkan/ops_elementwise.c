@@ -99,6 +99,17 @@ static void record_unary(struct vk_recorder *r, const struct vk_node *n)
     walk(r, n->op == GRAFT_OP_BROADCAST ? COPY : n->op, &args, a, a, y, step, step);
 }
 
+/* The same numbers: none are moved where the output lies in the input. */
+static void record_reshape(struct vk_recorder *r, const struct vk_node *n)
+{
+    const struct vk_tensor *y = &n->out[0];
+    struct args args = {.a = n->in[0].address, .b = n->in[0].address};
+    uint32_t step[GRAFT_MAX_RANK];
+    if (y->address == 0 || y->address == n->in[0].address) return;
+    steps(&y->shape, y->shape.rank, step);
+    walk(r, COPY, &args, &n->in[0], &n->in[0], y, step, step);
+}
+
 /* The output lies where the first input does. */
 static void record_accumulate(struct vk_recorder *r, const struct vk_node *n)
 {
@@ -166,6 +177,7 @@ const struct vk_op vk_elementwise_ops[] = {
     {GRAFT_OP_GELU, record_unary},
     {GRAFT_OP_GELU_TANH, record_unary},
     {GRAFT_OP_BROADCAST, record_unary},
+    {GRAFT_OP_RESHAPE, record_reshape},
     {GRAFT_OP_ACCUMULATE, record_accumulate},
     {GRAFT_OP_SLICE, record_slice},
     {GRAFT_OP_PERMUTE, record_permute},

@@ -5,52 +5,64 @@
  */
 #include "program.h"
 
+#include "legal.h"
 #include "ref/quant.h"
 
 #include <graft/quant.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SCRATCH_ROOM = 32 << 20 /* bytes that nodes without a need of each other may share */ };
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Structs of a host with another version: what it lacks is zero, what it has more is not used. */
-static struct graft_tensor tensor_at(const struct graft_program_desc *desc, uint32_t index)
-{
-    struct graft_tensor t = {0};
-    memcpy(&t, (const uint8_t *)desc->tensors + (size_t)index * desc->tensor_stride,
-           smaller(sizeof t, desc->tensor_stride));
-    return t;
-}
-
-static struct graft_node node_at(const struct graft_program_desc *desc, uint32_t index)
-{
-    struct graft_node n = {0};
-    memcpy(&n, (const uint8_t *)desc->nodes + (size_t)index * desc->node_stride,
-           smaller(sizeof n, desc->node_stride));
-    return n;
-}
+enum {
+    TEXT = 256,
+    SCRATCH_ROOM = 32 << 20 /* bytes, so that independent nodes need not wait for each other's */
+};
 
 /* Of an NF4 weight, whose blocks are known to its header alone, the most that it can take. */
 static uint64_t bytes_of(const struct graft_tensor *t, uint64_t room)
 {
     uint64_t count = (uint64_t)graft_shape_count(t->shape);
-    if (t->dtype == GRAFT_DTYPE_NF4)
-        return smaller(room, count / 2 + count / 8 + 4096 + sizeof(struct graft_nf4));
-    int64_t inner = t->shape.dim[t->shape.rank - 1];
-    return quant_row_bytes(t->dtype, inner) * (count / (uint64_t)inner);
+    uint64_t inner = (uint64_t)t->shape.dim[t->shape.rank - 1];
+    if (t->dtype != GRAFT_DTYPE_NF4)
+        return quant_row_bytes(t->dtype, (int64_t)inner) * (count / inner);
+    uint64_t most = count / 2 + count / 8 + 4096 + sizeof(struct graft_nf4);
+    return most < room ? most : room;
 }
 
-static void place(struct graft_program *p, const struct graft_program_desc *desc, uint32_t index,
-                  struct vk_tensor *to)
+static bool writes_input(int32_t op)
 {
-    if (index == GRAFT_ABSENT) return;
-    struct graft_tensor t = tensor_at(desc, index);
+    return op == GRAFT_OP_ASSIGN || op == GRAFT_OP_ACCUMULATE || op == GRAFT_OP_WRITE_ROWS;
+}
+
+/* Tensor `index` as the check of nodes sees it and as op files do; absent ones stay empty. */
+static bool place(struct graft_program *p, const struct graft_program_desc *desc, uint32_t index,
+                  bool written, struct kernel_tensor *checked, struct vk_tensor *to,
+                  char text[TEXT])
+{
+    if (index == GRAFT_ABSENT) return true;
+    if (index >= desc->tensor_count) {
+        snprintf(text, TEXT, "tensor %u does not exist: the program has %u", (unsigned)index,
+                 (unsigned)desc->tensor_count);
+        return false;
+    }
+    struct graft_tensor t = desc_tensor(desc, index);
+    if (t.buffer >= desc->buffer_count) {
+        snprintf(text, TEXT, "tensor %u lies in buffer %u: the program has %u", (unsigned)index,
+                 (unsigned)t.buffer, (unsigned)desc->buffer_count);
+        return false;
+    }
     const struct graft_buffer *b = desc->buffers[t.buffer];
+    if (written && b->imported) {
+        snprintf(text, TEXT, "tensor %u is written but lies in a read-only buffer",
+                 (unsigned)index);
+        return false;
+    }
+    if (!tensor_legal(&t, b->bytes, text)) return false;
+    if (graft_shape_count(t.shape) > UINT32_MAX) {
+        snprintf(text, TEXT, "tensor %u has %lld numbers: shaders count to 2^32", (unsigned)index,
+                 (long long)graft_shape_count(t.shape));
+        return false;
+    }
+    *checked = (struct kernel_tensor){(void *)(uintptr_t)1, t.dtype, t.shape}; /* present */
     *to = (struct vk_tensor){.address = b->address + t.offset,
                              .bytes = bytes_of(&t, b->bytes - t.offset),
                              .dtype = t.dtype,
@@ -59,19 +71,40 @@ static void place(struct graft_program *p, const struct graft_program_desc *desc
     int64_t *capacity = &p->capacity[t.rows];
     if (t.rows != GRAFT_ROWS_FIXED && (*capacity < 0 || t.shape.dim[0] < *capacity))
         *capacity = t.shape.dim[0];
+    return true;
+}
+
+static bool fill(struct graft_program *p, const struct graft_program_desc *desc,
+                 const struct graft_node *from, struct vk_node *to, char text[TEXT])
+{
+    struct kernel_call call = {.op = from->op, .params = from->params};
+    *to = (struct vk_node){.op = from->op, .params = from->params};
+    if (from->input_count > GRAFT_MAX_INPUTS || from->output_count > GRAFT_MAX_OUTPUTS) {
+        snprintf(text, TEXT, "%u inputs and %u outputs: at most %d and %d",
+                 (unsigned)from->input_count, (unsigned)from->output_count, GRAFT_MAX_INPUTS,
+                 GRAFT_MAX_OUTPUTS);
+        return false;
+    }
+    for (uint32_t i = 0; i < from->input_count; i++)
+        if (!place(p, desc, from->input[i], i == 0 && writes_input(from->op), &call.in[i],
+                   &to->in[i], text))
+            return false;
+    for (uint32_t i = 0; i < from->output_count; i++)
+        if (!place(p, desc, from->output[i], true, &call.out[i], &to->out[i], text)) return false;
+    return node_legal(from, &call, text);
 }
 
 static void record(struct vk_recorder *r, const struct graft_program_desc *desc, uint32_t index)
 {
-    struct graft_node from = node_at(desc, index);
-    struct vk_node node = {.op = from.op, .params = from.params};
+    struct graft_node from = desc_node(desc, index);
+    struct vk_node node;
+    char text[TEXT] = "";
     vk_record *function = vk_op_find(from.op);
     r->node = index;
-    for (uint32_t i = 0; i < from.input_count; i++)
-        place(r->program, desc, from.input[i], &node.in[i]);
-    for (uint32_t i = 0; i < from.output_count; i++)
-        place(r->program, desc, from.output[i], &node.out[i]);
-    if (function == NULL)
+    if (!fill(r->program, desc, &from, &node, text))
+        r->status = vk_fail(r->device->host, GRAFT_E_INVALID, "node %u of the program (op %d): %s",
+                            (unsigned)index, (int)from.op, text);
+    else if (function == NULL)
         vk_unsupported(r, "the Vulkan backend knows no op %d", (int)from.op);
     else
         function(r, &node);
@@ -96,33 +129,34 @@ static uint64_t measure(struct vk_recorder *r, const struct graft_program_desc *
     return most > all ? most : all;
 }
 
+/* The last of its programs gives it back, unless it is the one for programs to come. */
+static void release_scratch(struct graft_program *p)
+{
+    if (p->scratch == NULL) return;
+    p->scratch->users--;
+    if (p->scratch->users == 0 && p->scratch != p->device->scratch) vk_buffer_destroy(p->scratch);
+}
+
 /* The device's scratch is at least that large; *grown: by how much it grew. Programs made before
  * keep the smaller one. */
 static int32_t reserve(struct graft_program *p, uint64_t bytes, uint64_t *grown)
 {
     struct graft_device *d = p->device;
-    uint64_t before = d->scratch != NULL ? d->scratch->bytes : 0;
     *grown = 0;
-    if (bytes > before) {
+    if (bytes == 0) return GRAFT_OK;
+    if (d->scratch == NULL || bytes > d->scratch->bytes) {
         struct graft_buffer *larger;
-        struct graft_buffer **list =
-            d->host->alloc(d->host->context, (d->retired_count + 1) * sizeof *list);
-        if (list == NULL) return vk_fail(d->host, GRAFT_E_MEMORY, "no memory for a list");
         int32_t status = vk_buffer_create(d, bytes, &larger);
-        if (status != GRAFT_OK) {
-            d->host->release(d->host->context, list);
-            return status;
-        }
-        if (d->retired != NULL) {
-            memcpy(list, d->retired, d->retired_count * sizeof *list);
-            d->host->release(d->host->context, d->retired);
-        }
-        d->retired = list;
-        if (d->scratch != NULL) d->retired[d->retired_count++] = d->scratch;
-        d->scratch = larger;
+        if (status != GRAFT_OK) return status;
         *grown = bytes;
+        if (d->scratch != NULL && d->scratch->users == 0) {
+            *grown -= d->scratch->bytes;
+            vk_buffer_destroy(d->scratch);
+        }
+        d->scratch = larger;
     }
-    p->scratch = bytes > 0 ? d->scratch : NULL;
+    p->scratch = d->scratch;
+    p->scratch->users++;
     return GRAFT_OK;
 }
 
@@ -190,9 +224,9 @@ void vk_program_destroy(struct graft_program *program)
     struct graft_device *d = program->device;
     const struct graft_host *host = d->host;
     if (!d->lost) (void)vk_wait(d, d->submitted);
-    if (program->pool != VK_NULL_HANDLE) d->vk.DestroyCommandPool(d->handle, program->pool, NULL);
+    vk_program_uncut(program);
     vk_buffer_destroy(program->args);
-    if (program->pieces != NULL) host->release(host->context, program->pieces);
+    release_scratch(program);
     if (program->access != NULL) host->release(host->context, program->access);
     if (program->steps != NULL) host->release(host->context, program->steps);
     host->release(host->context, program);

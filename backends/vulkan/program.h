@@ -31,7 +31,12 @@ struct graft_program {
 
     VkCommandPool pool;
     VkCommandBuffer *pieces; /* one submission each */
+    double *work;            /* operations of each */
+    uint64_t *times;         /* as the device wrote them: begin and end of each */
+    VkQueryPool queries;     /* VK_NULL_HANDLE: the device has no clock */
     uint32_t piece_count;
+    uint32_t timed; /* runs whose pieces were timed */
+    uint64_t value; /* of the timeline after the last run; 0: none */
 };
 
 /* What vk_dispatch and its like work on. */
@@ -55,7 +60,8 @@ void vk_recorder_fini(struct vk_recorder *r);
 /* Steps in the order of their levels. */
 int32_t vk_recorder_sort(struct vk_recorder *r);
 
-/* Records the steps into command buffers, anew. */
+/* Records the steps into command buffers that last at most 0.1 s each by the device's rate. */
 int32_t vk_program_cut(struct graft_program *p);
+void vk_program_uncut(struct graft_program *p);
 
 #endif
