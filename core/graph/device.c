@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "file/cache.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct device {
     const struct plugin *plugin;
     struct thread_pool *pool;
     struct graft_host host;
+    char *cache_folder;
     struct graft_device_info info;
     struct error error; /* what the backend said last */
     struct backend backend;
@@ -68,8 +70,10 @@ static enum graft_status create(const struct plugin *plugin, uint32_t threads, s
     struct device *d = mem_zalloc(1, sizeof *d);
     if (d == NULL) return error_memory(e, "a device", sizeof *d);
     d->plugin = plugin;
+    d->cache_folder = cache_folder();
     enum graft_status status = thread_pool_create(threads, &d->pool, e);
     if (status != GRAFT_OK) {
+        mem_free(d->cache_folder);
         mem_free(d);
         return status;
     }
@@ -80,7 +84,8 @@ static enum graft_status create(const struct plugin *plugin, uint32_t threads, s
                                   .log = host_log,
                                   .error = host_error,
                                   .thread_count = thread_pool_size(d->pool),
-                                  .parallel = host_parallel};
+                                  .parallel = host_parallel,
+                                  .cache_folder = d->cache_folder};
     *out = d;
     return GRAFT_OK;
 }
@@ -173,6 +178,7 @@ void device_close(struct device *d)
     if (d == NULL) return;
     if (d->backend.device != NULL) functions(d)->close(d->backend.device);
     thread_pool_destroy(d->pool);
+    mem_free(d->cache_folder);
     mem_free(d);
 }
 

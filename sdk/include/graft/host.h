@@ -35,6 +35,11 @@ struct graft_host {
      * not by thread_count, or results will depend on the number of threads. */
     uint32_t thread_count;
     void (*parallel)(void *context, uint32_t tasks, graft_task *task, void *argument);
+
+    /* An absolute folder of the user's for what only saves time, like compiled kernels; NULL: none.
+     * Programs share it: a file there may be missing, old or broken at any time, and is put there
+     * by a rename. */
+    const char *cache_folder;
 };
 
 #ifdef __cplusplus
