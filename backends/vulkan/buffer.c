@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { TAIL = 64 /* readable bytes behind the end, for loads of several numbers at once */ };
+enum {
+    TAIL = 64,            /* readable bytes behind the end, for loads of several numbers at once */
+    IMPORT_ALIGNMENT = 16 /* the largest load */
+};
 
 static uint64_t rounded(uint64_t bytes, uint64_t to)
 {
@@ -243,18 +246,70 @@ int32_t vk_buffer_read(struct graft_buffer *buffer, uint64_t offset, void *to, u
     struct graft_device *d = buffer->device;
     if (!inside(buffer, offset, bytes)) return outside(buffer, "a read", offset, bytes);
     if (bytes == 0) return GRAFT_OK;
-    if (buffer->mapped == NULL) return copy(buffer, offset, NULL, to, bytes);
+    if (buffer->mapped == NULL) return copy(buffer, buffer->before + offset, NULL, to, bytes);
     int32_t status = vk_wait(d, d->submitted);
     if (status == GRAFT_OK) memcpy(to, buffer->mapped + offset, (size_t)bytes);
     return status;
 }
 
-/* Drivers take whole pages only, and the host's weights lie where the file has them. */
+/* Of a page that the driver takes. */
+static bool importable(struct graft_device *d, uintptr_t at, uint32_t *bits)
+{
+    const VkExternalMemoryHandleTypeFlagBits kind =
+        VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+    VkMemoryHostPointerPropertiesEXT properties = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
+    if (d->vk.host_pointer_properties == NULL ||
+        d->vk.host_pointer_properties(d->handle, kind, (void *)at, &properties) != VK_SUCCESS)
+        return false;
+    *bits = properties.memoryTypeBits;
+    return *bits != 0;
+}
+
+static VkResult import(struct graft_buffer *b, uintptr_t page, uint64_t bytes, uint32_t bits)
+{
+    struct graft_device *d = b->device;
+    VkMemoryRequirements need;
+    uint32_t type;
+    VkExternalMemoryBufferCreateInfo external = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT};
+    VkImportMemoryHostPointerInfoEXT pointer = {
+        .sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+        .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT,
+        .pHostPointer = (void *)page};
+    VkResult result = make_handle(b, bytes, &external);
+    if (result != VK_SUCCESS) return result;
+    d->vk.GetBufferMemoryRequirements(d->handle, b->handle, &need);
+    if (need.size > bytes || !find_type(d, need.memoryTypeBits & bits, 0, &type))
+        return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+    return bind(b, bytes, type, &pointer);
+}
+
+/* Only where memory is shared: a card would read it over the bus at each use. Drivers take whole
+ * pages, so the buffer begins before `memory`; what cannot be imported is copied by the host. */
 int32_t vk_buffer_import(struct graft_device *device, const void *memory, uint64_t bytes,
                          struct graft_buffer **out)
 {
-    (void)memory;
-    (void)bytes;
-    (void)out;
-    return vk_fail(device->host, GRAFT_E_UNSUPPORTED, "no import yet");
+    const struct graft_host *host = device->host;
+    uint64_t align = device->probe.import_alignment;
+    uintptr_t at = (uintptr_t)memory, page = align > 0 ? at - at % align : at;
+    uint64_t before = at - page;
+    uint32_t bits = 0;
+    if (!device->probe.unified || align == 0 || at % IMPORT_ALIGNMENT != 0 ||
+        !importable(device, page, &bits))
+        return vk_fail(host, GRAFT_E_UNSUPPORTED, "memory at %p cannot be imported", memory);
+    struct graft_buffer *b = host->alloc(host->context, sizeof *b);
+    if (b == NULL) return vk_fail(host, GRAFT_E_MEMORY, "no memory for a buffer's record");
+    *b = (struct graft_buffer){.device = device, .bytes = bytes, .imported = true};
+    VkResult result = import(b, page, rounded(before + bytes, align), bits);
+    if (result != VK_SUCCESS) {
+        vk_buffer_destroy(b);
+        return vk_fail(host, GRAFT_E_UNSUPPORTED, "memory at %p cannot be imported: %s", memory,
+                       vk_result_text(result));
+    }
+    b->address += before;
+    b->before = before;
+    *out = b;
+    return GRAFT_OK;
 }

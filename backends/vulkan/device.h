@@ -9,7 +9,7 @@
 #include "api.h"
 #include "vulkan_backend.h"
 
-enum { VK_SLOTS = 8, VK_STAGING = 4 << 20, VK_ALIGNMENT = 64, VK_UPDATE = 65536 };
+enum { VK_SLOTS = 8, VK_STAGING = 4 << 20, VK_ALIGNMENT = 64 };
 
 /* A physical device as far as it matters here. */
 struct vk_probe {
@@ -51,7 +51,8 @@ struct graft_buffer {
     uint64_t bytes, address;
     uint8_t *mapped; /* NULL: reached through the staging buffer */
     bool imported;
-    uint32_t users; /* programs whose scratch it is */
+    uint64_t before; /* bytes of the handle before the first one: imported pages */
+    uint32_t users;  /* programs whose scratch it is */
 };
 
 struct graft_device {
@@ -74,6 +75,7 @@ struct graft_device {
     VkPipelineCache cache;
     struct vk_pipeline *pipelines;
     uint32_t pipeline_count, pipeline_room;
+    uint32_t unsaved; /* pipelines that the cache on disk lacks */
 
     struct graft_buffer *scratch; /* shared by programs, which run one at a time */
     double rate; /* operations a second in the slowest piece of a program that was timed */
@@ -135,7 +137,11 @@ void vk_pipelines_fini(struct graft_device *d);
 int32_t vk_pipeline_find(struct graft_device *d, const struct vk_dispatch *dispatch,
                          VkPipeline *out);
 
-/* program.c */
+/* cache.c */
+VkResult vk_cache_open(struct graft_device *d);
+void vk_cache_save(struct graft_device *d);
+
+/* program.c, run.c */
 int32_t vk_program_create(struct graft_device *device, const struct graft_program_desc *desc,
                           struct graft_program **out, uint64_t *scratch);
 int32_t vk_program_run(struct graft_program *program, const struct graft_run *run);

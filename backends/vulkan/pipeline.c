@@ -85,6 +85,7 @@ int32_t vk_pipeline_find(struct graft_device *d, const struct vk_dispatch *dispa
     VkResult result = make(d, dispatch, &p->handle);
     if (result != VK_SUCCESS) return vk_failed(d, vk_shader_code[dispatch->shader].name, result);
     d->pipeline_count++;
+    d->unsaved++;
     *out = p->handle;
     return GRAFT_OK;
 }
@@ -95,15 +96,14 @@ int32_t vk_pipelines_init(struct graft_device *d)
     VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                          .pushConstantRangeCount = 1,
                                          .pPushConstantRanges = &range};
-    VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
     VkResult result = d->vk.CreatePipelineLayout(d->handle, &layout, NULL, &d->layout);
-    if (result == VK_SUCCESS)
-        result = d->vk.CreatePipelineCache(d->handle, &cache, NULL, &d->cache);
+    if (result == VK_SUCCESS) result = vk_cache_open(d);
     return result == VK_SUCCESS ? GRAFT_OK : vk_failed(d, "making a pipeline layout", result);
 }
 
 void vk_pipelines_fini(struct graft_device *d)
 {
+    vk_cache_save(d);
     for (uint32_t i = 0; i < d->pipeline_count; i++)
         d->vk.DestroyPipeline(d->handle, d->pipelines[i].handle, NULL);
     if (d->pipelines != NULL) d->host->release(d->host->context, d->pipelines);

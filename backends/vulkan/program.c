@@ -14,6 +14,7 @@
 
 enum {
     TEXT = 256,
+    UNSAVED = 8,            /* new pipelines that are worth a file, lest a kill lose them */
     SCRATCH_ROOM = 32 << 20 /* bytes, so that independent nodes need not wait for each other's */
 };
 
@@ -213,6 +214,7 @@ int32_t vk_program_create(struct graft_device *device, const struct graft_progra
         vk_program_destroy(p);
         return status;
     }
+    if (device->unsaved >= UNSAVED) vk_cache_save(device);
     *out = p;
     if (scratch != NULL) *scratch = grown + p->args->bytes;
     return GRAFT_OK;
