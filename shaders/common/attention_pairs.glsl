@@ -4,11 +4,11 @@
  * are keys, of the prefix first.
  */
 
-const float UNSEEN = -3e38; /* below every score */
+const float UNSEEN = -3e38;     /* below every score */
+const float FAR = 16777216.0;   /* above every key's number; so many are exact in f32 */
 
-shared int seen_first, seen_end; /* keys that any row sees */
-
-int from[RM], to[RM]; /* keys of a row */
+int from[RM], to[RM];     /* keys of a row */
+int seen_first, seen_end; /* keys that any row sees */
 uint key_begin, key_end;
 
 uint column_at(uint i)
@@ -22,11 +22,6 @@ bool rows_begin()
 {
     uint begin = gl_WorkGroupID.x * a.tile, end = min(begin + a.tile, queries * group);
     if (begin >= end) return false;
-    if (gl_LocalInvocationIndex == 0) {
-        seen_first = 0x7FFFFFFF;
-        seen_end = 0;
-    }
-    barrier();
     for (uint i = 0; i < RM; i++) {
         uint row = ty + i * TY, pair = begin + row;
         ivec2 range = pair < end ? range_of(pair / group) : ivec2(0, -1);
@@ -34,11 +29,14 @@ bool rows_begin()
         to[i] = range.y;
         if (tx > 0) continue;
         row_at[row] = pair < end ? pair_at(pair) * D : NONE;
-        if (range.y < range.x) continue;
-        atomicMin(seen_first, range.x);
-        atomicMax(seen_end, range.y + 1);
+        left[row].xy = range.x <= range.y ? vec2(range.x, range.y + 1) : vec2(FAR, 0.0);
     }
     barrier();
+    vec2 seen = vec2(FAR, 0.0);
+    for (uint row = 0; row < ROWS; row++)
+        seen = vec2(min(seen.x, left[row].x), max(seen.y, left[row].y));
+    seen_first = int(seen.x);
+    seen_end = int(seen.y);
     return true;
 }
 

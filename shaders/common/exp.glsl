@@ -17,8 +17,8 @@ float exp_f32(float x)
     float z = clamp(x, -150.0, 130.0);
     float n = roundEven(z * 1.44269504);
     int i = int(n), half_of = i >> 1;
-    precise float r = fma(n, -0.693359375, z); /* exact: 9 bits times less than 256 */
-    r = fma(n, 2.12194440e-4, r);
+    /* The first is exact; drivers join what is not precise, and `precise` does not reach fma. */
+    precise float most = z - n * 0.693359375, r = most + n * 2.12194440e-4;
     float p = 1.9875691500e-4;
     p = fma(p, r, 1.3981999507e-3);
     p = fma(p, r, 8.3334519073e-3);
