@@ -16,6 +16,7 @@ struct vk_probe {
     VkPhysicalDevice physical;
     VkPhysicalDeviceProperties properties;
     char driver[128];
+    bool software; /* Mesa's lavapipe */
     VkPhysicalDeviceMemoryProperties memory;
     struct vk_caps caps;
     uint32_t queue_family;

@@ -186,6 +186,8 @@ static void fill_caps(const struct vk_instance *i, struct vk_probe *p, const str
     }
     p->cooperative = can->cooperative.cooperativeMatrix && c->fixed_subgroup &&
                      can->v12.vulkanMemoryModel && can->v12.shaderFloat16;
+    /* Mesa's software driver has them with subgroups of 8 only, and says so with others too. */
+    if (p->software && c->subgroup != 8) p->cooperative = false;
     p->bfloat16 = p->cooperative && can->bfloat16.shaderBFloat16CooperativeMatrix;
     if (p->cooperative) find_matrices(i, p, VK_COMPONENT_TYPE_FLOAT16_KHR, &c->f16);
     if (p->bfloat16) find_matrices(i, p, VK_COMPONENT_TYPE_BFLOAT16_KHR, &c->bf16);
@@ -226,6 +228,7 @@ void vk_probe_device(const struct vk_instance *i, VkPhysicalDevice device, struc
                  VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
         return;
     }
+    out->software = driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
     snprintf(out->driver, sizeof out->driver, "%.60s %.60s", driver.driverName, driver.driverInfo);
     struct extensions extensions = extensions_of(i, device);
     ask(i, out, &extensions, &has, &can);

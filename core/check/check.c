@@ -79,6 +79,7 @@ void check_record(struct check_report *report, const struct check_data *d, uint6
                   enum graft_status status, struct error *found, struct error *e)
 {
     report->cases++;
+    if (d->c.compute != GRAFT_DTYPE_F32) report->narrow++;
     report->op[d->c.op].cases++;
     if (status == GRAFT_OK) return;
     const char *compute = d->c.compute == GRAFT_DTYPE_F32 ? "" : ", computed in ";

@@ -21,6 +21,7 @@ struct check_options {
 /* Zero-initialized by the caller, ended with check_report_free. */
 struct check_report {
     uint32_t cases, failed;
+    uint32_t narrow; /* of the cases: computed in f16 or bf16 */
     struct {
         uint32_t cases, failed;
     } op[CHECK_MAX_OPS]; /* by number */

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Training on Vulkan as a user does it: the curve of the processor for three methods, the same bits
+# twice and across a kill, and runs that move between the two.
+. "$2/tests/e2e/lib.sh"
+write_recipe
+sed -i 's/^model:.*/model: {path: &, compute: f32}/; s/path: model: /path: /' recipe.yaml
+export XDG_CACHE_HOME=$work/cache
+
+gives 0 "$graft" backend list
+grep -q '^vulkan 0: ' out || { cat out err && exit 77; }
+grep '^vulkan' out
+
+# near A B TOLERANCE COUNT: the losses of both runs, step by step.
+near() {
+    checks=$((checks + 1))
+    paste -d' ' <(grep -o '"loss":[^,]*' "$1/steps.jsonl" | cut -d: -f2) \
+        <(grep -o '"loss":[^,]*' "$2/steps.jsonl" | cut -d: -f2) >losses
+    awk -v most="$3" -v count="$4" '
+        { d = $1 - $2; if (d < 0) d = -d; if (!(d <= most)) exit 1; if (d > worst) worst = d }
+        END { if (NR != count) exit 1; printf "%d steps, losses differ by at most %.2g\n", NR, worst }
+    ' losses || fail "the losses of $1 and $2 differ: $(cat losses)"
+}
+
+train() { gives 0 "$graft" train recipe.yaml --set "output=$1" --set eval.every=0 "${@:2}"; }
+
+# --- the processor's curve ---
+for method in 'lora, r: 8, target_modules: all-linear' 'prefix, num_virtual_tokens: 8' 'bottleneck, reduction_factor: 4'; do
+    name=${method%%,*}
+    for backend in cpu vulkan; do
+        train "$name-$backend" --set "adapter={method: $method}" --set train.max_steps=50 \
+            --set backend=$backend --set checkpoint.every=0
+    done
+    near "$name-cpu" "$name-vulkan" 1e-3 50
+done
+
+# --- the same bits: again, and after a kill ---
+same_run() {
+    same "$1/adapter_model.safetensors" "$2/adapter_model.safetensors"
+    is "the same steps" cmp <(without_seconds "$1/steps.jsonl") <(without_seconds "$2/steps.jsonl")
+}
+train whole --set backend=vulkan --set adapter.lora_dropout=0.1
+train again --set backend=vulkan --set adapter.lora_dropout=0.1
+same_run whole again
+"$graft" train recipe.yaml --set output=killed --set eval.every=0 --set backend=vulkan \
+    --set adapter.lora_dropout=0.1 >out 2>err &
+pid=$!
+for _ in $(seq 3000); do
+    [ -e killed/checkpoints/step-000010/manifest.json ] && break
+    sleep 0.05
+done
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+is "it was killed in the middle" test ! -e killed/adapter_model.safetensors
+gives 0 "$graft" train recipe.yaml --set output=killed --set eval.every=0 --set backend=vulkan \
+    --set adapter.lora_dropout=0.1 --resume
+same_run whole killed
+
+# --- begun on one, ended on the other ---
+train on-cpu --set backend=cpu
+for from in cpu vulkan; do
+    to=$([ $from = cpu ] && echo vulkan || echo cpu)
+    train "from-$from" --set backend=$from --set train.max_steps=10
+    train "from-$from" --set backend=$to --resume
+    near on-cpu "from-$from" 1e-3 30
+done
+finish
