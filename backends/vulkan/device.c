@@ -113,8 +113,9 @@ static void describe(const struct vk_probe *p, struct graft_device_info *info)
     else
         snprintf(lanes, sizeof lanes, "%u (%u-%u)", p->caps.subgroup, p->caps.subgroup_least,
                  p->caps.subgroup_most);
-    snprintf(info->note, sizeof info->note, "%s, driver %.60s, %s, subgroups of %s%s",
-             type_text(p->properties.deviceType), p->driver, products, lanes,
+    snprintf(info->driver, sizeof info->driver, "%.127s", p->driver);
+    snprintf(info->note, sizeof info->note, "%s, %s, subgroups of %s%s",
+             type_text(p->properties.deviceType), products, lanes,
              p->unified ? ", memory shared with the host" : "");
 }
 

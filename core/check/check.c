@@ -89,6 +89,12 @@ void check_record(struct check_report *report, const struct check_data *d, uint6
     if (report->op[d->c.op].failed++ < LINES_PER_OP) str_printf(&report->text, "%s\n", found->text);
 }
 
+bool check_passed_over(const struct check_options *options, const struct check_report *report,
+                       const struct check_case *c)
+{
+    return options->stride > 1 && c->index % options->stride != 0 && report->op[c->op].cases > 0;
+}
+
 struct device_checks {
     struct bench *benches; /* one per host */
     size_t count;
@@ -107,6 +113,7 @@ static enum graft_status check_family(const struct device_checks *k,
         struct error found = {0};
         if (!case_make(family, i, k->compute, &c)) continue;
         if (op != NULL && strcmp(op_info(c.op)->name, op) != 0) continue;
+        if (check_passed_over(k->options, k->report, &c)) continue;
         enum graft_status status = check_data_init(&d, family, &c, k->options->seed, e);
         if (status == GRAFT_OK)
             check_record(k->report, &d, k->options->seed,

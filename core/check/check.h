@@ -16,6 +16,8 @@ enum { CHECK_MAX_OPS = 128 };
 struct check_options {
     uint64_t seed;  /* a failure prints it; the same seed and case give the same inputs */
     const char *op; /* only this op ("matmul"); NULL: all */
+    /* Every so manyth case of a family, and the first of each op; 0 or 1: all. */
+    uint32_t stride;
 };
 
 /* Zero-initialized by the caller, ended with check_report_free. */

@@ -49,6 +49,10 @@ GRAFT_MUST_USE enum graft_status compare_results(const struct check_data *d, con
 void check_record(struct check_report *report, const struct check_data *d, uint64_t seed,
                   enum graft_status status, struct error *found, struct error *e);
 
+/* By options->stride. */
+bool check_passed_over(const struct check_options *options, const struct check_report *report,
+                       const struct check_case *c);
+
 bool may_alias(const struct check_data *d, int input);
 
 #endif

@@ -18,6 +18,7 @@ struct device {
     struct graft_host host;
     char *cache_folder;
     struct graft_device_info info;
+    uint32_t index;
     struct error error; /* what the backend said last */
     struct backend backend;
 };
@@ -117,6 +118,7 @@ static enum graft_status open_index(struct device *d, uint32_t index, int32_t co
                          d->plugin->name, index, d->info.note);
     enum graft_status chosen = choose_compute(d, compute, e);
     if (chosen != GRAFT_OK) return chosen;
+    d->index = index;
     d->backend.api = functions(d);
     d->backend.error = &d->error;
     int32_t status = functions(d)->open(&d->host, index, &d->backend.device);
@@ -197,6 +199,16 @@ const char *device_name(const struct device *d)
     return d->info.name;
 }
 
+const char *device_driver(const struct device *d)
+{
+    return d->info.driver;
+}
+
+uint32_t device_index(const struct device *d)
+{
+    return d->index;
+}
+
 const struct graft_host *device_host(const struct device *d)
 {
     return &d->host;
@@ -215,6 +227,8 @@ enum graft_status device_describe(const struct plugin *plugin, struct str *out, 
         if (!read_info(d, i, &info)) continue;
         str_printf(out, "%s %u: %.127s", plugin->name, i, info.name);
         if (info.memory != 0) str_printf(out, ", %s", format_bytes(info.memory, memory));
+        if (info.usable && info.driver[0] != '\0') str_printf(out, ", driver %.127s", info.driver);
+        if (info.usable && info.note[0] != '\0') str_printf(out, ", %.255s", info.note);
         str_printf(out, info.usable ? "\n" : ": cannot be used: %.255s\n", info.note);
     }
     device_close(d);

@@ -32,7 +32,9 @@ GRAFT_MUST_USE enum graft_status device_describe(const struct plugin *backend, s
 
 const struct backend *device_backend(const struct device *device);
 const struct plugin *device_plugin(const struct device *device);
-const char *device_name(const struct device *device);              /* as the backend describes it */
+const char *device_name(const struct device *device);   /* as the backend describes it */
+const char *device_driver(const struct device *device); /* empty: none */
+uint32_t device_index(const struct device *device);
 const struct graft_host *device_host(const struct device *device); /* what its backend was given */
 uint32_t device_threads(const struct device *device);
 /* What the device can do at most, measured now; zeros where its backend does not tell. */

@@ -30,12 +30,15 @@ struct graft_device_info {
     int32_t usable;  /* 0: `note` says why not */
     uint64_t memory; /* bytes the device may use; 0: unknown */
     char name[128];  /* "AMD EPYC, 2 threads, AVX2, OpenBLAS 0.3.21" */
-    char note[256];
-    double gflops; /* rough f32 rate: `backend: auto` takes the largest; 0: unknown */
+    char note[256];  /* else what the device has, beside its name: "discrete GPU, .." */
+    double gflops;   /* rough f32 rate: `backend: auto` takes the largest; 0: unknown */
     /* Bit 1 << dtype of each narrow type (F16, BF16) that products may be computed in: ops.h,
      * `compute`. F32 is always there. */
     uint32_t compute;
     uint32_t reserved;
+    /* What compiles the work and runs it, if the backend does not itself, with its version: a
+     * device with a new one is tested before something is trained on it. Empty: nothing. */
+    char driver[128];
 };
 
 /* One placed value. Weights of any type; NF4: the struct graft_nf4 buffer of quant.h. */
