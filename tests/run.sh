@@ -15,6 +15,7 @@ may_skip=(
     '.* gpu/.*'              # a GPU
     '.* e2e/terminal'        # a pseudo-terminal
     'build-asan e2e/install' # nothing: a sanitizer build is not installed
+    'build-asan vulkan/.*'   # nothing: its driver is not for sanitizers, conform/ meets the system's
 )
 # Too slow under sanitizers; the release tree runs them.
 not_sanitized=''
@@ -66,7 +67,10 @@ run_tests() {
     done
 }
 
+has_vulkan_driver() { ls /usr/share/vulkan/icd.d/*.json; }
+
 need_build
+need mesa-vulkan-drivers has_vulkan_driver
 need "gcc libc6-dev" have_command gcc # also where cc is another compiler
 need libcmocka-dev have_module cmocka
 if [ "${CI:-}" = true ] && [ -z "${GRAFT_SMOLLM2:-}" ]; then
@@ -79,7 +83,21 @@ if [ "${CI:-}" = true ]; then
     export GRAFT_SMOLLM2
 fi
 
-configure build-tests -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON -DCMAKE_C_COMPILER=gcc
+# A Vulkan driver in software with cooperative matrices, and a shader compiler that knows them. The
+# clang tree is built by the system's, which may not: the scalar shaders must do.
+lavapipe=${GRAFT_LAVAPIPE:-}
+if [ -z "$lavapipe" ]; then
+    say "fetching a Vulkan driver"
+    if tests/gpu/fetch_lavapipe.sh build-lavapipe --tools --validation; then
+        lavapipe=$PWD/build-lavapipe
+    elif [ "${CI:-}" = true ]; then
+        echo "the Vulkan driver cannot be fetched, which must not be in CI"
+        status=1
+    fi
+fi
+
+configure build-tests -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON -DCMAKE_C_COMPILER=gcc \
+    ${lavapipe:+"-DGRAFT_LAVAPIPE=$lavapipe" "-DGRAFT_GLSLC=$lavapipe/tools/glslc"}
 build build-tests
 if have_command clang; then
     configure build-clang -DCMAKE_BUILD_TYPE=Release -DGRAFT_TESTS=ON -DCMAKE_C_COMPILER=clang

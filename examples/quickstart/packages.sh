@@ -28,6 +28,8 @@ need_build() {
     need libmd-dev have_module libmd
     need libutf8proc-dev have_module libutf8proc
     need libpcre2-dev have_module libpcre2-8
+    need glslc have_command glslc # these two: the Vulkan backend
+    need libvulkan-dev have_headers vulkan/vulkan_core.h
 }
 
 as_root=()
