@@ -7,7 +7,7 @@
 static const struct vk_op *const families[] = {
     vk_attention_ops,   vk_norm_ops,   vk_rope_ops,   vk_swiglu_ops, vk_cross_entropy_ops,
     vk_elementwise_ops, vk_sum_ops,    vk_rows_ops,   vk_assign_ops, vk_codes_ops,
-    vk_weight_ops,      vk_matmul_ops,
+    vk_head_ops,        vk_weight_ops, vk_matmul_ops,
 };
 
 vk_record *vk_op_find(int32_t op)
