@@ -13,7 +13,7 @@ layout(local_size_x_id = 0) in; /* TX * TY */
 #define SUMS 2 /* dk, dv */
 #include "common/attention.glsl"
 
-layout(constant_id = 6) const bool PREFIX = false;
+layout(constant_id = 7) const bool PREFIX = false;
 
 shared uint pair_row[WIDTH];
 shared int pair_from[WIDTH], pair_to[WIDTH];

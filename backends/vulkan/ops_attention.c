@@ -96,23 +96,27 @@ static struct attention attention_of(struct vk_recorder *r, const struct vk_node
 /* A thread's registers hold `kinds` sums of its rows, D / tx each. */
 static struct tile tile_of(const struct attention *a, uint32_t kinds)
 {
-    struct tile t = {.rm = 4, .tx = a->size <= 16 ? 4 : 8, .ty = 16};
+    struct tile t = {.rm = 8, .tx = 8, .ty = 8};
     while (t.rm > 1 && kinds * t.rm * a->size > 512) t.rm /= 2;
+    if (t.rm < 8) t.ty = 16;
     return t;
 }
 
 static struct vk_dispatch dispatch_of(const struct attention *a, enum vk_shader shader,
                                       struct tile t)
 {
+    const struct vk_caps *caps = vk_caps(a->r);
+    uint32_t lanes = caps->fixed_subgroup && caps->subgroup <= t.tx ? caps->subgroup : 0;
     return (struct vk_dispatch){
         .shader = shader,
-        .constant_count = 6,
-        .constants = {t.tx * t.ty, a->size, t.rm, t.tx, t.ty, a->args.cap > 0.0f},
+        .constant_count = 7,
+        .constants = {t.tx * t.ty, a->size, t.rm, t.tx, t.ty, a->args.cap > 0.0f, lanes},
         .args = &a->args,
         .args_bytes = sizeof a->args,
         .access = {vk_reads(a->q), vk_reads(a->k), vk_reads(a->v), vk_reads(a->first),
                    vk_reads(a->last), vk_reads(a->pk), vk_reads(a->pv)},
         .groups = {1, a->args.kv_heads, 1},
+        .subgroup = lanes,
         .work = a->work};
 }
 

@@ -17,12 +17,14 @@
  * Shared memory: at most 16 KiB at RM 4, TX 8, TY 16.
  */
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
 
 layout(constant_id = 1) const uint D = 64;
 layout(constant_id = 2) const uint RM = 4; /* rows of a thread */
 layout(constant_id = 3) const uint TX = 8;
 layout(constant_id = 4) const uint TY = 16;
 layout(constant_id = 5) const bool CAPPED = false; /* a.cap counts */
+layout(constant_id = 6) const uint LANES = 0;      /* of a subgroup where that is fixed, else 0 */
 
 const uint ROWS = RM * TY, WIDTH = 4 * TX, STRIDE = TX + 1;
 const uint CHUNKS = (D + WIDTH - 1) / WIDTH;
@@ -64,8 +66,13 @@ uint tx, ty, group, g, queries, keys;
 
 void attention_begin()
 {
-    tx = gl_LocalInvocationIndex % TX;
-    ty = gl_LocalInvocationIndex / TX;
+    uint thread = gl_LocalInvocationIndex, lane = 0;
+    if (LANES > 0) { /* one ty for a whole subgroup: what it reads of left is uniform */
+        thread = gl_SubgroupID * LANES;
+        lane = gl_SubgroupInvocationID;
+    }
+    tx = thread % TX + lane;
+    ty = thread / TX;
     g = gl_WorkGroupID.y;
     group = a.heads / a.kv_heads;
     queries = live_rows(a.query_kind, a.queries);
