@@ -27,8 +27,8 @@ struct vk_probe {
     bool unified;               /* the host writes device memory where it lies */
     bool cooperative, bfloat16; /* extensions to enable */
     bool subgroup_control;
-    bool float_controls; /* f32 denormals, NaNs and infinities can be asked for */
-    char why[256];       /* not empty: not usable */
+    bool inf_nan_preserve, denorm_preserve; /* may be asked of f32 arithmetic */
+    char why[256];                          /* not empty: not usable */
 };
 
 /* One set of commands for a transfer, with its part of the staging buffer. */
@@ -137,6 +137,9 @@ int32_t vk_pipelines_init(struct graft_device *d);
 void vk_pipelines_fini(struct graft_device *d);
 int32_t vk_pipeline_find(struct graft_device *d, const struct vk_dispatch *dispatch,
                          VkPipeline *out);
+
+/* spirv.c: the words of a shader for this device, from the host's memory; NULL: none left. */
+uint32_t *vk_spirv_make(const struct graft_device *d, const struct vk_code *code, size_t *words);
 
 /* cache.c */
 VkResult vk_cache_open(struct graft_device *d);

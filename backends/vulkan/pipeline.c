@@ -8,10 +8,15 @@
 
 static VkResult make_module(struct graft_device *d, const struct vk_code *code, VkShaderModule *out)
 {
+    size_t words;
+    uint32_t *spirv = vk_spirv_make(d, code, &words);
+    if (spirv == NULL) return VK_ERROR_OUT_OF_HOST_MEMORY;
     VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                     .codeSize = code->words * 4,
-                                     .pCode = code->code};
-    return d->vk.CreateShaderModule(d->handle, &info, NULL, out);
+                                     .codeSize = words * sizeof *spirv,
+                                     .pCode = spirv};
+    VkResult result = d->vk.CreateShaderModule(d->handle, &info, NULL, out);
+    d->host->release(d->host->context, spirv);
+    return result;
 }
 
 static VkResult make(struct graft_device *d, const struct vk_dispatch *dispatch, VkPipeline *out)

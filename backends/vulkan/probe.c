@@ -234,7 +234,10 @@ void vk_probe_device(const struct vk_instance *i, VkPhysicalDevice device, struc
     ask(i, out, &extensions, &has, &can);
     probe_memory(i, out);
     fill_caps(i, out, &has, &can);
-    out->float_controls = has.v12.shaderSignedZeroInfNanPreserveFloat32;
+    out->inf_nan_preserve = has.v12.shaderSignedZeroInfNanPreserveFloat32;
+    out->denorm_preserve =
+        has.v12.shaderDenormPreserveFloat32 &&
+        has.v12.denormBehaviorIndependence != VK_SHADER_FLOAT_CONTROLS_INDEPENDENCE_NONE;
     if (extensions.import) out->import_alignment = has.import.minImportedHostPointerAlignment;
     check(out, &has, &can);
     if (!probe_queue(i, out)) snprintf(out->why, WHY, "it has no queue that computes");
