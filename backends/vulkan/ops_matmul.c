@@ -6,13 +6,13 @@
  *
  * The scalar shader dequantizes inside its tile whatever the number of rows: a tile of 64 or 128
  * rows does that many products with a number it unpacked, and reads a quarter of the bytes. A
- * cooperative product of many rows is ten times faster than that unpacking: there the weight is
- * unpacked once, into scratch.
+ * cooperative product is ten times faster than that unpacking: there the weight is unpacked once,
+ * into scratch. Few rows read a weight faster than they could unpack it: they stay scalar.
  */
 #include "product.h"
 
 enum {
-    MANY_ROWS = 1024,        /* from here on a weight is unpacked once */
+    MANY_ROWS = 64,          /* from here on products are cooperative */
     MOST_UNPACKED = 1 << 28, /* bytes of scratch for it */
     GROUPS = 64,             /* fewer workgroups leave a device idle: k is cut */
     SPLIT = 256,             /* k of a part, at least; a multiple of every tile */
@@ -92,9 +92,9 @@ static struct tile cooperative_tile(const struct vk_caps *caps, const struct vk_
 {
     bool large = p->m >= 4 * WIDE && p->n >= 2 * WIDE && matrix->m == 16 && matrix->n == 16 &&
                  caps->shared_bytes >= 32768 && caps->threads >= 8 * caps->subgroup;
-    bool low = p->m <= 16, thin = p->n <= 16;
-    uint32_t rows = low ? 16 / matrix->m : 2, columns = thin ? 16 / matrix->n : large ? 4 : 2;
-    uint32_t down = low ? 1 : (large ? WIDE : TILE) / matrix->m / rows;
+    bool thin = p->n <= 16;
+    uint32_t rows = 2, columns = thin ? 16 / matrix->n : large ? 4 : 2;
+    uint32_t down = (large ? WIDE : TILE) / matrix->m / rows;
     uint32_t across = thin ? 1 : (large ? WIDE : TILE) / matrix->n / columns;
     struct tile t = {.shader = shader, .subgroup = caps->subgroup, .own_count = 7};
     t.m = down * rows * matrix->m;
@@ -124,7 +124,7 @@ static struct tile tile_of(struct vk_recorder *r, const struct vk_product *p)
     bool bf16 = p->compute == GRAFT_DTYPE_BF16, f16 = p->compute == GRAFT_DTYPE_F16;
     const struct vk_matrix *matrix = bf16 ? &caps->bf16 : &caps->f16;
     enum vk_shader shader = bf16 ? VK_SHADER_MATMUL_COOP_BF16 : VK_SHADER_MATMUL_COOP;
-    if ((f16 || bf16) && fits(matrix, caps) && vk_has_shader(r, shader))
+    if ((f16 || bf16) && p->m >= MANY_ROWS && fits(matrix, caps) && vk_has_shader(r, shader))
         return cooperative_tile(caps, p, matrix, shader);
     return scalar_tile(caps, p);
 }
@@ -226,7 +226,7 @@ void vk_product(struct vk_recorder *r, const struct vk_product *p)
 bool vk_product_unpacks(struct vk_recorder *r, const struct vk_product *p)
 {
     bool plain = p->b.dtype == GRAFT_DTYPE_F32 || p->b.dtype == p->compute;
-    return tile_of(r, p).shader != VK_SHADER_MATMUL && !plain && p->m >= MANY_ROWS &&
+    return tile_of(r, p).shader != VK_SHADER_MATMUL && !plain &&
            (uint64_t)p->n * p->k * sizeof(uint16_t) <= MOST_UNPACKED;
 }
 
