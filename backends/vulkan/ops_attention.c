@@ -146,37 +146,44 @@ static void join(const struct attention *a, const struct vk_tensor part[2], uint
     vk_dispatch(a->r, &d);
 }
 
+/* One query's heads to a tile, where there are few queries and a cache. */
+static struct tile forward_tile(struct attention *a)
+{
+    struct tile t = tile_of(a, 1);
+    bool cache = a->args.keys > 0 && a->args.key_kind == GRAFT_ROWS_FIXED;
+    a->args.tile = t.rm * t.ty;
+    a->args.split = INT32_MAX;
+    if (!cache) return t;
+    if (a->args.queries <= FEW_QUERIES && a->group <= 16) {
+        t = (struct tile){.rm = 1, .tx = t.tx, .ty = a->group <= 8 ? 8 : 16};
+        a->args.tile = a->group;
+    }
+    uint64_t pairs = (uint64_t)a->args.queries * a->group;
+    if (parts(pairs, a->args.tile) * a->args.kv_heads <= FEW_GROUPS) a->args.split = SPLIT_KEYS;
+    return t;
+}
+
 static void attention(struct vk_recorder *r, const struct vk_node *node)
 {
     struct attention a = attention_of(r, node);
-    struct tile t = tile_of(&a, 1);
-    uint64_t pairs = (uint64_t)a.args.queries * a.group;
+    struct tile t = forward_tile(&a);
     uint64_t numbers = (uint64_t)a.args.queries * a.args.heads;
-    struct vk_tensor o = node->out[0], lse = node->out[1], part[2];
-    bool cache = a.args.keys > 0 && a.args.key_kind == GRAFT_ROWS_FIXED;
-    bool apart = cache && a.args.queries <= FEW_QUERIES && a.group <= 16;
-    if (apart) t = (struct tile){.rm = 1, .tx = t.tx, .ty = a.group <= 8 ? 8 : 16};
-    a.args.tile = apart ? a.group : t.rm * t.ty;
-    uint32_t tiles = parts(pairs, a.args.tile), splits = 1;
-    if (cache && tiles * a.args.kv_heads <= FEW_GROUPS) splits = parts(a.args.keys, SPLIT_KEYS);
-    a.args.split = splits > 1 ? SPLIT_KEYS : INT32_MAX;
-    a.args.outputs = (uint32_t)(o.address != 0) | (uint32_t)(lse.address != 0) << 1;
+    uint32_t splits = a.args.keys > a.args.split ? parts(a.args.keys, a.args.split) : 1;
+    struct vk_tensor to[2] = {node->out[0], node->out[1]}; /* o and lse, or those of the splits */
     if (splits > 1) {
-        o = part[0] = vk_scratch(r, splits * numbers * a.size * WORDS);
-        lse = part[1] = vk_scratch(r, splits * numbers * WORDS);
+        to[0] = vk_scratch(r, splits * numbers * a.size * WORDS);
+        to[1] = vk_scratch(r, splits * numbers * WORDS);
     }
-    uint32_t wanted = a.args.outputs;
-    if (splits > 1) a.args.outputs = 3;
-    a.args.o = o.address;
-    a.args.lse = lse.address;
+    a.args.o = to[0].address;
+    a.args.lse = to[1].address;
+    a.args.outputs = (to[0].address != 0 ? 1u : 0u) | (to[1].address != 0 ? 2u : 0u);
     struct vk_dispatch d = dispatch_of(&a, VK_SHADER_ATTENTION, t);
-    d.access[INPUTS] = vk_writes(&o);
-    d.access[INPUTS + 1] = vk_writes(&lse);
-    d.groups[0] = tiles;
+    d.access[INPUTS] = vk_writes(&to[0]);
+    d.access[INPUTS + 1] = vk_writes(&to[1]);
+    d.groups[0] = parts((uint64_t)a.args.queries * a.group, a.args.tile);
     d.groups[2] = splits;
     vk_dispatch(r, &d);
-    a.args.outputs = wanted;
-    if (splits > 1) join(&a, part, splits);
+    if (splits > 1) join(&a, to, splits);
 }
 
 /* delta [T, H], and the keys that each WIDTH pairs see. */
@@ -252,7 +259,7 @@ static void backward_keys(struct attention *a, bool prefix, const struct vk_tens
     for (int i = 0; i < 2; i++)
         if (splits > 1 && out[i].address != 0) to[i] = vk_scratch(a->r, splits * out[i].bytes);
     a->args.split = prefix ? SPLIT_PAIRS : 0;
-    a->args.outputs = (uint32_t)(out[0].address != 0) | (uint32_t)(out[1].address != 0) << 1;
+    a->args.outputs = (out[0].address != 0 ? 1u : 0u) | (out[1].address != 0 ? 2u : 0u);
     a->args.dk = to[0].address;
     a->args.dv = to[1].address;
     struct vk_dispatch d = dispatch_of(a, VK_SHADER_ATTENTION_BACKWARD_KEYS, t);

@@ -22,7 +22,8 @@ static void cross_entropy(struct vk_recorder *r, const struct vk_node *node)
                              .rows = (uint32_t)z->shape.dim[0],
                              .row_kind = (uint32_t)z->rows,
                              .vocabulary = (uint32_t)z->shape.dim[1],
-                             .outputs = (first->address != 0) | (second->address != 0) << 1};
+                             .outputs = (first->address != 0 ? 1u : 0u) |
+                                        (second->address != 0 ? 2u : 0u)};
     struct vk_dispatch d = {.shader = VK_SHADER_CROSS_ENTROPY,
                             .constant_count = 2,
                             .constants = {THREADS, backward},

@@ -25,7 +25,8 @@ static void swiglu(struct vk_recorder *r, const struct vk_node *node)
                                .rows = (uint32_t)gate->shape.dim[0],
                                .row_kind = (uint32_t)gate->rows,
                                .inner = (uint32_t)vk_inner(gate),
-                               .outputs = (y->address != 0) | (dup->address != 0) << 1};
+                               .outputs =
+                                   (y->address != 0 ? 1u : 0u) | (dup->address != 0 ? 2u : 0u)};
     struct vk_dispatch d = {.shader = VK_SHADER_SWIGLU,
                             .constant_count = 2,
                             .constants = {THREADS, backward},
