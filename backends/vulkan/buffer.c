@@ -31,19 +31,20 @@ static bool find_type(const struct graft_device *d, uint32_t bits, VkMemoryPrope
 
 enum place { PLACE_DEVICE, PLACE_STAGING };
 
-static bool pick_type(const struct graft_device *d, uint32_t bits, enum place place, uint32_t *out)
-{
-    const VkMemoryPropertyFlags host =
-        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    const VkMemoryPropertyFlags cached = host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-    const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    if (place == PLACE_STAGING)
-        return find_type(d, bits, cached, out) || find_type(d, bits, host, out);
-    if (d->probe.unified &&
-        (find_type(d, bits, local | cached, out) || find_type(d, bits, local | host, out)))
-        return true;
-    return find_type(d, bits, local, out) || find_type(d, bits, 0, out);
-}
+enum {
+    HOST = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
+    CACHED = HOST | VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+    LOCAL = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+    CHOICES = 4
+};
+
+/* What to ask for, best first; 0 ends them. The part that a processor's GPU calls its own is often
+ * small: what does not fit there lies in the other memory, which is as near. A card's buffers lie
+ * on the card or nowhere. */
+static const VkMemoryPropertyFlags staging_choices[CHOICES] = {CACHED, HOST},
+                                   shared_choices[CHOICES] = {LOCAL | CACHED, LOCAL | HOST, CACHED,
+                                                              HOST},
+                                   card_choices[CHOICES] = {LOCAL};
 
 static VkResult make_handle(struct graft_buffer *b, uint64_t bytes, const void *next)
 {
@@ -67,34 +68,44 @@ static VkResult bind(struct graft_buffer *b, uint64_t bytes, uint32_t type, cons
                                  .allocationSize = bytes,
                                  .memoryTypeIndex = type};
     VkResult result = d->vk.AllocateMemory(d->handle, &info, NULL, &b->memory);
-    if (result == VK_SUCCESS) result = d->vk.BindBufferMemory(d->handle, b->handle, b->memory, 0);
     if (result != VK_SUCCESS) return result;
+    result = d->vk.BindBufferMemory(d->handle, b->handle, b->memory, 0);
+    if (result != VK_SUCCESS) {
+        d->vk.FreeMemory(d->handle, b->memory, NULL);
+        b->memory = VK_NULL_HANDLE;
+        return result;
+    }
     VkBufferDeviceAddressInfo address = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                          .buffer = b->handle};
     b->address = d->vk.GetBufferDeviceAddress(d->handle, &address);
     return VK_SUCCESS;
 }
 
+static VkResult map(struct graft_buffer *b)
+{
+    void *at = NULL;
+    VkResult result =
+        b->device->vk.MapMemory(b->device->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &at);
+    b->mapped = at;
+    return result;
+}
+
 static VkResult provide(struct graft_buffer *b, enum place place)
 {
     struct graft_device *d = b->device;
+    const VkMemoryPropertyFlags *choices = place == PLACE_STAGING ? staging_choices
+                                           : d->probe.unified     ? shared_choices
+                                                                  : card_choices;
     VkMemoryRequirements need;
     uint32_t type;
     VkResult result = make_handle(b, rounded(b->bytes, VK_ALIGNMENT) + TAIL, NULL);
     if (result != VK_SUCCESS) return result;
     d->vk.GetBufferMemoryRequirements(d->handle, b->handle, &need);
-    if (!pick_type(d, need.memoryTypeBits, place, &type)) return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    result = bind(b, need.size, type, NULL);
-    bool mapped = place == PLACE_STAGING || d->probe.unified;
-    const VkMemoryPropertyFlags coherent =
-        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    if (result != VK_SUCCESS || !mapped ||
-        (d->probe.memory.memoryTypes[type].propertyFlags & coherent) != coherent)
-        return result;
-    void *at = NULL;
-    result = d->vk.MapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &at);
-    b->mapped = at;
-    return result;
+    result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    for (int i = 0; i < CHOICES && choices[i] != 0 && result == VK_ERROR_OUT_OF_DEVICE_MEMORY; i++)
+        if (find_type(d, need.memoryTypeBits, choices[i], &type))
+            result = bind(b, need.size, type, NULL);
+    return result == VK_SUCCESS && (choices[0] & HOST) == HOST ? map(b) : result;
 }
 
 static int32_t no_memory(struct graft_device *d, uint64_t bytes, VkResult result)

@@ -21,7 +21,7 @@ struct vk_probe {
     struct vk_caps caps;
     uint32_t queue_family;
     uint32_t timestamp_bits;    /* 0: no timestamps */
-    uint64_t local_memory;      /* bytes of the largest device-local heap */
+    uint64_t local_memory;      /* bytes of the largest heap for buffers */
     uint64_t largest;           /* bytes of one allocation */
     uint64_t import_alignment;  /* of host memory; 0: cannot be imported */
     bool unified;               /* the host writes device memory where it lies */

@@ -93,15 +93,16 @@ static void probe_memory(const struct vk_instance *i, struct vk_probe *p)
                                        VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     bool visible = false;
     i->GetPhysicalDeviceMemoryProperties(p->physical, &p->memory);
-    for (uint32_t k = 0; k < p->memory.memoryHeapCount; k++)
-        if ((p->memory.memoryHeaps[k].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) &&
-            p->memory.memoryHeaps[k].size > p->local_memory)
-            p->local_memory = p->memory.memoryHeaps[k].size;
     for (uint32_t k = 0; k < p->memory.memoryTypeCount; k++)
         if ((p->memory.memoryTypes[k].propertyFlags & both) == both) visible = true;
     /* A card's memory is slow to read over the bus, even where it is visible. */
     p->unified = visible && (p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
                              p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU);
+    for (uint32_t k = 0; k < p->memory.memoryHeapCount; k++) {
+        const VkMemoryHeap *heap = &p->memory.memoryHeaps[k];
+        bool counts = p->unified || (heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT);
+        if (counts && heap->size > p->local_memory) p->local_memory = heap->size;
+    }
 }
 
 static bool probe_queue(const struct vk_instance *i, struct vk_probe *p)
