@@ -23,12 +23,17 @@ static const int64_t heads[][4] = {/* rows, live, channels, vocabulary */
                                    {40, 23, 256, 130},
                                    {5, 0, 256, 20},
                                    {3, 3, 512, 600}};
+/* More words than a backend takes at once, and rows enough for its widest tiles. */
+static const int64_t long_head[] = {70, 67, 64, 8300};
+static const int32_t long_types[] = {GRAFT_DTYPE_F32, GRAFT_DTYPE_Q8_0};
 
 enum {
     SIZES = sizeof sizes / sizeof sizes[0],
     SCALES = sizeof scales / sizeof scales[0],
     TYPES = sizeof types / sizeof types[0],
-    HEADS = sizeof heads / sizeof heads[0]
+    HEADS = sizeof heads / sizeof heads[0],
+    LONG = sizeof long_types / sizeof long_types[0],
+    SHORT = (4 + TYPES) * HEADS
 };
 
 static void make(uint32_t index, struct check_case *c)
@@ -53,10 +58,12 @@ static void make_backward(uint32_t index, struct check_case *c)
 
 static void make_head(uint32_t index, struct check_case *c)
 {
-    bool odd = index >= 3 * HEADS + TYPES * HEADS;
-    const int64_t *s = heads[index % HEADS];
+    bool longer = index >= SHORT, odd = index >= 3 * HEADS + TYPES * HEADS && !longer;
+    const int64_t *s = longer ? long_head : heads[index % HEADS];
     int64_t channels = odd ? 37 : s[2];
-    int32_t type = index < 3 * HEADS || odd ? GRAFT_DTYPE_F32 : types[index / HEADS - 3];
+    int32_t type = longer                     ? long_types[index - SHORT]
+                   : index < 3 * HEADS || odd ? GRAFT_DTYPE_F32
+                                              : types[index / HEADS - 3];
     uint32_t absent = index < 3 * HEADS ? 1u << index / HEADS : 0;
     case_begin(c, GRAFT_OP_HEAD_LOSS, "%s [%d, %d] rows %d live %d absent %u", quant_name(type),
                (int)s[3], (int)channels, (int)s[0], (int)s[1], absent);
@@ -162,5 +169,5 @@ static bool accept_head(const struct check_data *d, uint32_t output, int64_t at,
 const struct check_family check_cross_entropy = {3 * SIZES * SCALES, make, NULL, magnitude, NULL};
 const struct check_family check_cross_entropy_backward = {SIZES * SCALES, make_backward, NULL,
                                                           magnitude_backward, NULL};
-const struct check_family check_head_loss = {(4 + TYPES) * HEADS, make_head, NULL, magnitude_head,
+const struct check_family check_head_loss = {SHORT + LONG, make_head, NULL, magnitude_head,
                                              accept_head};
