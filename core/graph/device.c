@@ -110,9 +110,15 @@ static enum graft_status open_index(struct device *d, uint32_t index, int32_t co
                                     struct error *e)
 {
     uint32_t count = functions(d)->device_count(&d->host);
+    if (count == 0)
+        return error_set(e, GRAFT_E_UNSUPPORTED,
+                         "backend: %s: it finds no device here; name another one, or auto",
+                         d->plugin->name);
     if (index >= count)
-        return error_set(e, GRAFT_E_INVALID, "backend.device: %u: %s has %u device%s", index,
-                         d->plugin->name, count, count == 1 ? "" : "s");
+        return error_set(
+            e, GRAFT_E_INVALID,
+            "backend.device: %u: %s has %u device%s (0 to %u); see `graft backend list`", index,
+            d->plugin->name, count, count == 1 ? "" : "s", count - 1);
     if (!read_info(d, index, &d->info) || !d->info.usable)
         return error_set(e, GRAFT_E_UNSUPPORTED, "backend %s, device %u cannot be used: %.255s",
                          d->plugin->name, index, d->info.note);

@@ -45,4 +45,20 @@ for from in cpu vulkan; do
     train "from-$from" --set backend=$to --resume
     near on-cpu "from-$from" 1e-3 30
 done
+# --- what cannot be ---
+refuses() { # STATUS TEXT COMMAND...
+    gives "$1" "${@:3}"
+    grep -qF -- "$2" err || fail "\"$2\" is not said: $(cat err)"
+    is "one line" test "$(grep -c '^graft: ' err)" = 1
+    is "nothing is begun" test ! -e refused
+}
+refuses 2 'backend.device: 7: vulkan has 1 device' "$graft" train recipe.yaml \
+    --set output=refused --set 'backend={name: vulkan, device: 7}'
+refuses 1 'model.compute: bf16' "$graft" train recipe.yaml --set output=refused \
+    --set backend=vulkan --set model.compute=bf16
+VK_DRIVER_FILES=/nowhere.json VK_ICD_FILENAMES=/nowhere.json refuses 1 'finds no device' \
+    "$graft" train recipe.yaml --set output=refused --set backend=vulkan
+grep -q 'found no driver' err || fail "why there is no device is not said: $(cat err)"
+VK_DRIVER_FILES=/nowhere.json VK_ICD_FILENAMES=/nowhere.json gives 0 "$graft" backend list
+grep -q '^vulkan: no device' out || fail "backend list without a driver: $(cat out)"
 finish
