@@ -3,7 +3,8 @@
  * The Vulkan backend's plugin, as it will be installed, against the double reference: every op, and
  * the gradients of whole programs. On the first device that the loader shows (VK_DRIVER_FILES names
  * its driver), or the one whose number is in GRAFT_TEST_DEVICE. Arguments: these ops alone; before
- * them, "narrow": the device must compute in f16.
+ * them, "narrow": the device must compute in f16; "every N": only every Nth case and the first of
+ * each op.
  */
 /* Before cmocka, whose macro `fail` would hit a member of the builder's table. */
 #include "graph/op.h"
@@ -23,6 +24,7 @@ enum { SEED = 1 };
 static uint32_t device;
 static char **ops; /* NULL at their end; none: all */
 static bool narrow;
+static uint32_t stride;
 
 static const struct graft_backend *load(void)
 {
@@ -45,7 +47,7 @@ static void print_counts(const struct check_report *report)
 
 static void check_ops(const char *op)
 {
-    const struct check_options options = {.seed = SEED, .op = op};
+    const struct check_options options = {.seed = SEED, .op = op, .stride = stride};
     struct check_report report = {0};
     struct test_host h;
     struct error e = {0};
@@ -70,7 +72,7 @@ static void test_ops(void **state)
 
 static void check_gradients_of(const char *op)
 {
-    const struct check_options options = {.seed = SEED, .op = op};
+    const struct check_options options = {.seed = SEED, .op = op, .stride = stride};
     struct check_report report = {0};
     struct test_host h;
     struct error e = {0};
@@ -114,6 +116,10 @@ int main(int argc, char **argv)
     ops = argv + 1;
     narrow = argc > 1 && strcmp(argv[1], "narrow") == 0;
     if (narrow) ops++;
+    if (ops[0] != NULL && ops[1] != NULL && strcmp(ops[0], "every") == 0) {
+        stride = (uint32_t)strtoul(ops[1], NULL, 10);
+        ops += 2;
+    }
     if (!find_device()) return 77;
     return TEST_MAIN(tests);
 }
