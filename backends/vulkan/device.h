@@ -79,6 +79,7 @@ struct graft_device {
     uint32_t unsaved; /* pipelines that the cache on disk lacks */
 
     struct graft_buffer *scratch; /* shared by programs, which run one at a time */
+    bool matrices_tested;
     double rate; /* operations a second in the slowest piece of a program that was timed */
 };
 
@@ -144,6 +145,10 @@ uint32_t *vk_spirv_make(const struct graft_device *d, const struct vk_code *code
 /* cache.c */
 VkResult vk_cache_open(struct graft_device *d);
 void vk_cache_save(struct graft_device *d);
+
+/* matrices.c: before the first program whose products are asked for in a narrow type; what fails is
+ * taken out of the device's caps, with a line in the log. */
+int32_t vk_matrices_test(struct graft_device *d, const struct graft_program_desc *desc);
 
 /* program.c, run.c */
 int32_t vk_program_create(struct graft_device *device, const struct graft_program_desc *desc,

@@ -201,6 +201,8 @@ int32_t vk_program_create(struct graft_device *device, const struct graft_progra
                           struct graft_program **out, uint64_t *scratch)
 {
     const struct graft_host *host = device->host;
+    int32_t status = vk_matrices_test(device, desc);
+    if (status != GRAFT_OK) return status;
     struct graft_program *p = host->alloc(host->context, sizeof *p);
     if (p == NULL) return vk_fail(host, GRAFT_E_MEMORY, "no memory for a program");
     *p = (struct graft_program){.device = device};
@@ -208,7 +210,7 @@ int32_t vk_program_create(struct graft_device *device, const struct graft_progra
     struct vk_recorder r = {.device = device, .program = p};
     vk_tracker_init(&r.tracker, host);
     uint64_t grown = 0;
-    int32_t status = build(&r, desc, &grown);
+    status = build(&r, desc, &grown);
     vk_recorder_fini(&r);
     if (status != GRAFT_OK) {
         vk_program_destroy(p);
