@@ -6,8 +6,6 @@
 #include "cli/progress.h"
 #include "cli/recipe.h"
 
-#include "check/self_test.h"
-#include "session/source.h"
 #include "train/train.h"
 
 #include <stdio.h>
@@ -40,18 +38,6 @@ static void show(void *context, const struct train_progress *p)
     fprintf(stderr, "%s\n", line);
 }
 
-static void testing(const char *device)
-{
-    fprintf(stderr, "testing %s, which takes a moment, before something is trained on it\n",
-            device);
-}
-
-static enum graft_status test_device(const struct settings *s, struct error *e)
-{
-    const struct device_request request = source_device(s, NULL);
-    return self_test(&request, testing, e);
-}
-
 int command_train(const struct cli_args *args)
 {
     struct error e = {0};
@@ -71,7 +57,7 @@ int command_train(const struct cli_args *args)
                                     .stop = cli_stop_requested,
                                     .context = &last};
     cli_signals_begin();
-    enum graft_status status = test_device(settings, &e);
+    enum graft_status status = recipe_test_device(settings, &e);
     if (status == GRAFT_OK) status = train_run(&request, &outcome, &e);
     progress_clear();
     int exit_status;

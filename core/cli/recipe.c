@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading the recipe of a command line.
+ * Reading the recipe of a command line, and the test of its device.
  */
 #include "cli/recipe.h"
+
+#include "check/self_test.h"
+#include "session/source.h"
+
+#include <stdio.h>
 
 enum { SET_LIMIT = 256 };
 
@@ -40,4 +45,16 @@ bool recipe_is_compare(const struct cli_args *args)
     size_t count;
     return find_sets(args, sets, &count, NULL) == GRAFT_OK &&
            settings_is_compare(args->arguments[0], sets, count);
+}
+
+static void testing(const char *device)
+{
+    fprintf(stderr, "testing %s, which takes a moment, before something is trained on it\n",
+            device);
+}
+
+enum graft_status recipe_test_device(const struct settings *s, struct error *e)
+{
+    const struct device_request request = source_device(s, NULL);
+    return self_test(&request, testing, e);
 }

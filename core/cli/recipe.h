@@ -18,4 +18,8 @@ GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args
 /* Has it one? False also for a recipe that cannot be read: loading it says why. */
 bool recipe_is_compare(const struct cli_args *args);
 
+/* Before something is trained: the recipe's device computes rightly, or is refused (self_test). */
+GRAFT_MUST_USE enum graft_status recipe_test_device(const struct settings *settings,
+                                                    struct error *e);
+
 #endif
