@@ -20,19 +20,27 @@ same_run() {
     same "$1/adapter_model.safetensors" "$2/adapter_model.safetensors"
     is "the same steps" cmp <(without_seconds "$1/steps.jsonl") <(without_seconds "$2/steps.jsonl")
 }
+# killed OUTPUT OPTION...: behind the checkpoint of step 10, before the end
+killed() {
+    local pid
+    for _ in 1 2 3 4 5; do
+        rm -rf "$1"
+        "$graft" train recipe.yaml --set "output=$1" --set eval.every=0 "${@:2}" >out 2>err &
+        pid=$!
+        while [ ! -e "$1/checkpoints/step-000010/manifest.json" ] && kill -0 "$pid" 2>/dev/null; do
+            sleep 0.01
+        done
+        kill -9 "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+        [ -e "$1/adapter_model.safetensors" ] || break
+    done
+    is "it was killed in the middle" test -e "$1/checkpoints/step-000010/manifest.json" -a \
+        ! -e "$1/adapter_model.safetensors"
+}
 train whole --set backend=vulkan --set adapter.lora_dropout=0.1
 train again --set backend=vulkan --set adapter.lora_dropout=0.1
 same_run whole again
-"$graft" train recipe.yaml --set output=killed --set eval.every=0 --set backend=vulkan \
-    --set adapter.lora_dropout=0.1 >out 2>err &
-pid=$!
-for _ in $(seq 3000); do
-    [ -e killed/checkpoints/step-000010/manifest.json ] && break
-    sleep 0.05
-done
-kill -9 "$pid"
-wait "$pid" 2>/dev/null
-is "it was killed in the middle" test ! -e killed/adapter_model.safetensors
+killed killed --set backend=vulkan --set adapter.lora_dropout=0.1
 gives 0 "$graft" train recipe.yaml --set output=killed --set eval.every=0 --set backend=vulkan \
     --set adapter.lora_dropout=0.1 --resume
 same_run whole killed
@@ -41,7 +49,7 @@ same_run whole killed
 train on-cpu --set backend=cpu
 for from in cpu vulkan; do
     to=$([ $from = cpu ] && echo vulkan || echo cpu)
-    train "from-$from" --set backend=$from --set train.max_steps=10
+    killed "from-$from" --set backend=$from
     train "from-$from" --set backend=$to --resume
     near on-cpu "from-$from" 1e-3 30
 done
@@ -54,9 +62,9 @@ refuses() { # STATUS TEXT COMMAND...
 }
 refuses 2 'backend.device: 7: vulkan has 1 device' "$graft" train recipe.yaml \
     --set output=refused --set 'backend={name: vulkan, device: 7}'
-refuses 1 'model.compute: bf16' "$graft" train recipe.yaml --set output=refused \
+refuses 2 'model.compute: bf16' "$graft" train recipe.yaml --set output=refused \
     --set backend=vulkan --set model.compute=bf16
-VK_DRIVER_FILES=/nowhere.json VK_ICD_FILENAMES=/nowhere.json refuses 1 'finds no device' \
+VK_DRIVER_FILES=/nowhere.json VK_ICD_FILENAMES=/nowhere.json refuses 2 'finds no device' \
     "$graft" train recipe.yaml --set output=refused --set backend=vulkan
 grep -q 'found no driver' err || fail "why there is no device is not said: $(cat err)"
 VK_DRIVER_FILES=/nowhere.json VK_ICD_FILENAMES=/nowhere.json gives 0 "$graft" backend list
