@@ -107,7 +107,8 @@ configure build-asan --preset asan -DCMAKE_C_COMPILER=gcc
 build build-asan
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-run_tests build-asan ${not_sanitized:+-E "$not_sanitized"}
+# Drivers leak as they are closed: the one test that is about them turns them on again.
+VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere run_tests build-asan ${not_sanitized:+-E "$not_sanitized"}
 run_tests build-tests
 
 say "tests are done"
