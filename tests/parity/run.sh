@@ -20,7 +20,6 @@ model: {path: $model, compute: f32}
 data: {train: $source/tests/e2e/data/pairs.jsonl, max_length: 64}
 optimizer: {method: adamw, lr: 1.0e-3}
 train: {max_steps: $steps, batch_size: 2, schedule: constant, seed: 1}
-eval: {every: 0}
 checkpoint: {every: 0}
 YAML
 
