@@ -60,6 +60,16 @@ static void warnings_alone(void *unused, enum log_level level, const char *line)
     fprintf(stderr, "graft: warning: %s\n", line);
 }
 
+/* All runs are made on one device: that of any of them. */
+static enum graft_status test_device(const struct settings_compare *compare, struct error *e)
+{
+    struct settings *run = NULL;
+    enum graft_status status = settings_compare_run(compare, 0, 0, 0, NULL, &run, e);
+    if (status == GRAFT_OK) status = recipe_test_device(run, e);
+    settings_free(run);
+    return status;
+}
+
 int command_compare(const struct cli_args *args)
 {
     struct error e = {0};
@@ -81,7 +91,8 @@ int command_compare(const struct cli_args *args)
                                       .context = &last};
     cli_signals_begin();
     log_set_sink(warnings_alone, NULL);
-    enum graft_status status = compare_run(&request, &outcome, &e);
+    enum graft_status status = test_device(settings, &e);
+    if (status == GRAFT_OK) status = compare_run(&request, &outcome, &e);
     progress_clear();
     int exit_status;
     if (status != GRAFT_OK) {
