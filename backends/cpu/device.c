@@ -14,6 +14,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* GFLOP/s of a thread, about: less than a GPU, more than a GPU's driver in software says of itself.
+ */
+#define ROUGH_RATE 16.0
+
 enum { ALIGNMENT = 64, MAPPED = 1 << 20 /* bytes from which a buffer is mapped */ };
 
 int32_t cpu_fail(const struct graft_host *host, int32_t status, const char *format, ...)
@@ -59,6 +63,7 @@ int32_t cpu_device_info(const struct graft_host *host, uint32_t index,
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     processor_name(processor);
     if (pages > 0 && page > 0) full.memory = (uint64_t)pages * (uint64_t)page;
+    full.gflops = ROUGH_RATE * (double)host->thread_count;
     const struct cpu_narrow *narrow = cpu_narrow_pick();
     snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels%s%s", processor,
              (unsigned)host->thread_count, host->thread_count == 1 ? "" : "s",

@@ -134,7 +134,8 @@ static void join(const struct attention *a, const struct vk_tensor part[2], uint
                              .heads = a->args.heads,
                              .size = a->size,
                              .splits = splits,
-                             .outputs = a->args.outputs};
+                             .outputs =
+                                 (o->address != 0 ? 1u : 0u) | (lse->address != 0 ? 2u : 0u)};
     struct vk_dispatch d = {
         .shader = VK_SHADER_ATTENTION_JOIN,
         .constant_count = 1,
