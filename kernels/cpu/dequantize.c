@@ -7,12 +7,8 @@
 
 #if defined(__AVX2__)
 
+#include "cpu/lanes.h"
 #include "ref/half.h"
-
-#include <immintrin.h>
-#include <stdbool.h>
-
-enum { BLOCK = 32 };
 
 /* Eight codes, one a byte, times d plus m. */
 static void scale_codes(__m128i codes, __m256 d, __m256 m, float *y)
@@ -58,22 +54,8 @@ static void blocks_q4_0(const uint8_t *b, float *y, int64_t blocks)
     }
 }
 
-static const float *floats(const struct graft_nf4 *w, uint64_t offset)
-{
-    return (const float *)(const void *)((const uint8_t *)w + offset);
-}
-
-static float block_scale(const struct graft_nf4 *w, int64_t block)
-{
-    const uint8_t *codes = (const uint8_t *)w + w->absmax;
-    if (w->nested_block == 0) return floats(w, w->absmax)[block];
-    return floats(w, w->nested_map)[codes[block]] *
-               floats(w, w->nested_absmax)[block / w->nested_block] +
-           w->offset;
-}
-
 /* Eight codes by a table of sixteen numbers: two lookups, and the code's top bit picks. */
-static void look_up(__m128i codes, __m256 table0, __m256 table1, float *y)
+static void look_up8(__m128i codes, __m256 table0, __m256 table1, float *y)
 {
     __m256i q = _mm256_cvtepu8_epi32(codes);
     __m256 pick = _mm256_castsi256_ps(_mm256_slli_epi32(q, 28));
@@ -91,17 +73,17 @@ static void run_nf4(const struct graft_nf4 *w, int64_t first, int64_t count, flo
     while (count > 0) {
         int64_t block = first / w->block, end = (block + 1) * w->block;
         int64_t run = count < end - first ? count : end - first;
-        __m256 scale = _mm256_set1_ps(block_scale(w, block));
+        __m256 scale = _mm256_set1_ps(nf4_scale(w, block));
         __m256 table0 = _mm256_mul_ps(map0, scale), table1 = _mm256_mul_ps(map1, scale);
         for (int64_t i = 0; i < run; i += BLOCK, y += BLOCK) {
             const uint8_t *from = codes + (first + i) / 2;
             __m128i q = _mm_loadu_si128((const __m128i *)(const void *)from);
             __m128i odd = _mm_and_si128(q, low), even = _mm_and_si128(_mm_srli_epi16(q, 4), low);
             __m128i a = _mm_unpacklo_epi8(even, odd), b = _mm_unpackhi_epi8(even, odd);
-            look_up(a, table0, table1, y);
-            look_up(_mm_srli_si128(a, 8), table0, table1, y + 8);
-            look_up(b, table0, table1, y + 16);
-            look_up(_mm_srli_si128(b, 8), table0, table1, y + 24);
+            look_up8(a, table0, table1, y);
+            look_up8(_mm_srli_si128(a, 8), table0, table1, y + 8);
+            look_up8(b, table0, table1, y + 16);
+            look_up8(_mm_srli_si128(b, 8), table0, table1, y + 24);
         }
         first += run;
         count -= run;

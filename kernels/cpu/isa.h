@@ -14,6 +14,10 @@
 #define CPU_TEXT(text) CPU_TEXT_(text)
 
 #define gemm CPU_NAME(gemm)
+#define cpu_panels CPU_NAME(cpu_panels)
+#define cpu_weight_rows CPU_NAME(cpu_weight_rows)
+#define few_product CPU_NAME(few_product)
+#define few_stored_row CPU_NAME(few_stored_row)
 #define gemm_pack_rows CPU_NAME(gemm_pack_rows)
 #define gemm_pack_columns CPU_NAME(gemm_pack_columns)
 #define narrow_pack_a CPU_NAME(narrow_pack_a)

@@ -5,13 +5,14 @@
  * less where b is quantized, so that a weight is dequantized once per run for up to QUANT_ROWS
  * tokens. The sum over K is never split between tasks.
  *
- * Up to FEW rows (decoding) on a weight [N, K]: dot products along its rows instead of panels.
+ * Up to FEW_ROWS rows (decoding) on a weight [N, K]: small panels that stay in the first cache. The
+ * sums are the same, so a row's bits do not depend on how many rows there are.
  */
 #include "cpu/cpu.h"
 #include "cpu/dequantize.h"
-#include "cpu/gemm.h"
+#include "cpu/few.h"
 #include "cpu/narrow.h"
-#include "cpu/row.h"
+#include "cpu/panels.h"
 
 #include <stdbool.h>
 
@@ -21,8 +22,7 @@ enum {
     NARROW_ROWS = 96,
     NARROW = 256,                        /* fewer columns than this cannot occupy the threads */
     DIRECT_ROWS = 48,                    /* fewer rows than this do not pay for packing b */
-    FEW = 4,                             /* rows of dot products */
-    FEW_DEPTH = 2048,                    /* K at once then; a multiple of every block */
+    FEW_TASK = 32768,                    /* weights of a task of few rows, at least */
     ACROSS = GEMM_PANEL == 32 ? 64 : 48, /* columns of a task: b stored [N, K] */
     ALONG = 96,                          /* b stored [K, N]; a multiple of 32 */
     LARGE_BLOCK = 256,                   /* of the K-quants */
@@ -67,10 +67,11 @@ static struct product product_of(const struct cpu_job *job)
     p.turned = tb;
     p.dtype = call->in[1].dtype;
     p.stored = p.dtype != GRAFT_DTYPE_F32;
-    p.few = tb && !ta && p.m <= FEW;
     if (wants_narrow(call) && p.m > NARROW_TILE) p.narrow = job->narrow;
+    p.few = tb && !ta && p.m <= FEW_ROWS && p.narrow == NULL;
     p.rows = even(p.m, p.stored ? QUANT_ROWS : p.n >= NARROW ? WIDE_ROWS : NARROW_ROWS, GEMM_ROWS);
     p.columns = tb ? ACROSS : ALONG;
+    if (p.few) p.columns = FEW_COLUMNS * cpu_parts(FEW_TASK, FEW_COLUMNS * cpu_larger(1, p.k));
     if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
     return p;
 }
@@ -91,33 +92,16 @@ static uint32_t tasks(struct cpu_job *job)
     return (uint32_t)(p.batch * cpu_parts(p.m, p.rows) * cpu_parts(p.n, p.columns));
 }
 
-/* c [m, n] of x [m, k], weight rows w [n, k]: one piece of K. */
-static void dots(const struct gemm *g, const float *w, int64_t row)
-{
-    for (int64_t j = 0; j < g->n; j++)
-        for (int64_t i = 0; i < g->m; i++) {
-            float dot = row_dot(g->a + i * g->a_row, w + j * row, g->k);
-            float *c = g->c + i * g->c_row + j;
-            *c = g->add ? *c + dot : dot;
-        }
-}
-
-/* g is the task's product but for b: all of K. */
-static void few_rows(const struct product *p, const void *b, int64_t column, struct gemm *g,
+static void few_rows(const struct product *p, const void *b, int64_t column, const struct gemm *g,
                      float *tile)
 {
-    const float *a = g->a;
-    for (int64_t k = 0; k < p->k || k == 0; k += FEW_DEPTH) {
-        g->k = cpu_smaller(FEW_DEPTH, p->k - k);
-        g->a = a + k;
-        g->add = k > 0;
-        if (p->stored) {
-            cpu_dequantize(p->dtype, b, p->k, column, g->n, k, g->k, tile);
-            dots(g, tile, g->k);
-        } else {
-            dots(g, (const float *)b + column * p->k + k, p->k);
-        }
-    }
+    struct few f = {.dtype = p->dtype, .weight = b, .rows = p->n, .cols = p->k, .first = column};
+    f.n = g->n;
+    f.x = g->a;
+    f.m = g->m;
+    f.c = g->c;
+    f.c_row = g->c_row;
+    few_product(&f, tile, tile + TILE);
 }
 
 static void weight_rows(const struct product *p, const void *b, int64_t column, struct gemm *g,
@@ -131,12 +115,7 @@ static void weight_rows(const struct product *p, const void *b, int64_t column, 
         g->k = cpu_smaller(GEMM_DEPTH, p->k - k);
         g->a = a + k * g->a_col;
         g->add = k > 0;
-        if (p->stored) {
-            cpu_dequantize(p->dtype, b, p->k, column, g->n, k, g->k, tile);
-            gemm_pack_columns(tile, g->k, g->k, g->n, panels);
-        } else {
-            gemm_pack_columns((const float *)b + column * p->k + k, p->k, g->k, g->n, panels);
-        }
+        cpu_panels(p->dtype, b, p->k, column, g->n, k, g->k, tile, panels);
         gemm(g);
     }
 }

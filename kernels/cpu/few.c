@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The chains of up to three rows run side by side over both panels, those of more rows over one
+ * panel at a time, so that latency is hidden either way.
+ */
+#include "cpu/few.h"
+
+#include "cpu/panels.h"
+#include "ref/quant.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    MOST_ROWS = 6, /* of a tile */
+    WIDE_ROWS = 3, /* of a tile over both panels */
+    DEPTH = 64, /* columns at once, if a block is no larger: panels that stay in the first cache */
+    LINE = 64   /* bytes of a cache line */
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t depth_of(int32_t dtype)
+{
+    return quant_block(dtype) > DEPTH ? GEMM_DEPTH : DEPTH;
+}
+
+struct part {
+    const float *x;
+    int64_t x_row, k;
+    const float *panels; /* [k, GEMM_PANEL], the second after the first */
+    float *sum;
+};
+
+INLINE void compute(const struct part *p, int rows, int vecs)
+{
+    vec sum[MOST_ROWS][4];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vecs; v++) sum[i][v] = vec_load(p->sum + i * FEW_COLUMNS + v * VEC);
+    for (int64_t k = 0; k < p->k; k++) {
+        vec right[4];
+        for (int v = 0; v < vecs; v++)
+            right[v] = vec_load(p->panels + (v / 2 * p->k + k) * GEMM_PANEL + v % 2 * VEC);
+        for (int i = 0; i < rows; i++) {
+            vec left = vec_set(p->x[i * p->x_row + k]);
+            for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(left, right[v], sum[i][v]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vecs; v++) vec_store(p->sum + i * FEW_COLUMNS + v * VEC, sum[i][v]);
+}
+
+static void compute_one_panel(const struct part *p, int rows)
+{
+    switch (rows) {
+    case 4: compute(p, 4, 2); break;
+    case 5: compute(p, 5, 2); break;
+    default: compute(p, 6, 2); break;
+    }
+}
+
+static void compute_rows(struct part p, int rows)
+{
+    switch (rows) {
+    case 1: compute(&p, 1, 4); break;
+    case 2: compute(&p, 2, 4); break;
+    case WIDE_ROWS: compute(&p, WIDE_ROWS, 4); break;
+    default:
+        compute_one_panel(&p, rows);
+        p.panels += p.k * GEMM_PANEL;
+        p.sum += GEMM_PANEL;
+        compute_one_panel(&p, rows);
+    }
+}
+
+/* sum [m, FEW_COLUMNS] goes on with x [m, k] · panels of [k, FEW_COLUMNS]. */
+static void multiply(const float *x, int64_t x_row, int64_t m, int64_t k, const float *panels,
+                     float *sum)
+{
+    int64_t groups = (m + MOST_ROWS - 1) / MOST_ROWS;
+    for (int64_t i = 0, left = m; left > 0; groups--) {
+        int64_t rows = (left + groups - 1) / groups;
+        struct part p = {x + i * x_row, x_row, k, panels, sum + i * FEW_COLUMNS};
+        compute_rows(p, (int)rows);
+        i += rows;
+        left -= rows;
+    }
+}
+
+/* Bytes that will be read soon, by this task or the one behind it: fetched part by part, so that
+ * memory works while we compute. The hardware does not see the pattern: pieces of many rows. */
+struct ahead {
+    const uint8_t *at, *end;
+    int64_t step;
+};
+
+static void fetch_part(struct ahead *ahead)
+{
+    const uint8_t *end = ahead->at + smaller(ahead->step, ahead->end - ahead->at);
+    for (; ahead->at < end; ahead->at += LINE) __builtin_prefetch(ahead->at, 0, 2);
+}
+
+/* Up to FEW_COLUMNS weight rows from `first`, in so many parts. */
+static struct ahead rows_ahead(const struct few *f, int64_t first, int64_t parts)
+{
+    int64_t bytes, n = smaller(FEW_COLUMNS, f->rows - first);
+    const uint8_t *at = cpu_weight_rows(f->dtype, f->weight, f->cols, first, n, &bytes);
+    int64_t lines = (bytes + LINE * parts - 1) / (LINE * parts);
+    return (struct ahead){at, at + bytes, lines * LINE};
+}
+
+/* sum = x times n <= FEW_COLUMNS weight rows, columns [k, end) of both. */
+static void depth_sum(const struct few *f, int64_t first, int64_t n, int64_t k, int64_t end,
+                      struct ahead *ahead, float *tile, float *panels, float *sum)
+{
+    int64_t depth = depth_of(f->dtype);
+    memset(sum, 0, (size_t)(f->m * FEW_COLUMNS) * sizeof *sum);
+    for (; k < end; k += depth) {
+        int64_t part = smaller(depth, end - k);
+        struct few_stored w = {f->dtype, f->weight, f->cols, first, k, part};
+        fetch_part(ahead);
+        if (f->m == 1 && n == FEW_COLUMNS && few_stored_row(&w, f->x + k, sum)) continue;
+        if (n <= GEMM_PANEL) /* both panels are read */
+            memset(panels + part * GEMM_PANEL, 0, (size_t)(part * GEMM_PANEL) * sizeof *panels);
+        cpu_panels(f->dtype, f->weight, f->cols, first, n, k, part, tile, panels);
+        multiply(f->x + k, f->cols, f->m, part, panels, sum);
+    }
+}
+
+void few_product(const struct few *f, float *tile, float *panels)
+{
+    float sum[FEW_ROWS * FEW_COLUMNS];
+    int64_t parts = f->cols / depth_of(f->dtype) + 1;
+    struct ahead ahead = rows_ahead(f, f->first, 1);
+    fetch_part(&ahead);
+    for (int64_t j = 0; j < f->n; j += FEW_COLUMNS) {
+        int64_t n = smaller(FEW_COLUMNS, f->n - j);
+        ahead = rows_ahead(f, f->first + j + n, parts);
+        for (int64_t k = 0; k < f->cols || k == 0; k += GEMM_DEPTH) {
+            depth_sum(f, f->first + j, n, k, smaller(k + GEMM_DEPTH, f->cols), &ahead, tile, panels,
+                      sum);
+            for (int64_t i = 0; i < f->m; i++) {
+                float *c = f->c + i * f->c_row + j, *part = sum + i * FEW_COLUMNS;
+                for (int64_t l = 0; l < n; l++) c[l] = k > 0 ? c[l] + part[l] : part[l];
+            }
+        }
+    }
+}
