@@ -239,10 +239,74 @@ static void scale_rows(const struct heads *a, const struct tile *t, const float 
     }
 }
 
+/* A decoding step has few columns: then scores stand as they are, [columns, keys], and the keys are
+ * turned. Every number is made by the same operations in the same order, so it has the same bits.
+ */
+static bool is_slim(const struct heads *a, const struct tile *t)
+{
+    return 2 * t->columns <= GEMM_PANEL && a->size <= GEMM_DEPTH;
+}
+
+/* s [columns, n] = q_rows [columns, D] times keys [s0, s0 + n), through panels. */
+static void slim_against(const struct heads *a, const struct tile *t, const float *k, int64_t s0,
+                         int64_t n, const float *q_rows, float *panels, float *s)
+{
+    gemm_pack_columns(k + (s0 * a->g + t->g) * a->size, a->g * a->size, a->size, n, panels);
+    struct gemm g = {.m = t->columns, .n = n, .k = a->size, .a = q_rows, .a_row = a->size};
+    g.a_col = 1;
+    g.b = panels;
+    g.c = s;
+    g.c_row = KEYS;
+    gemm(&g);
+}
+
+/* Column j's products become exp(score - largest so far). */
+static void slim_soften(const struct heads *a, const struct tile *t, struct running *r, bool prefix,
+                        int64_t j, int64_t s0, int64_t n, float *s)
+{
+    int64_t low = prefix ? 0 : cpu_larger(t->from[j] - s0, 0);
+    int64_t high = prefix ? n : cpu_smaller(t->to[j] + 1 - s0, n);
+    float scale = a->scale, cap = a->softcap;
+    if (cap > 0.0f)
+        for (int64_t i = 0; i < n; i++) s[i] = cap * tanh_f32(s[i] * scale / cap);
+    else
+        for (int64_t i = 0; i < n; i++) s[i] *= scale;
+    for (int64_t i = 0; i < cpu_smaller(low, n); i++) s[i] = -INFINITY;
+    for (int64_t i = cpu_larger(high, 0); i < n; i++) s[i] = -INFINITY;
+    float largest = row_max(s, n, r->largest[j]), base = largest > -INFINITY ? largest : 0.0f;
+    PARALLEL_LOOP
+    for (int64_t i = 0; i < n; i++) s[i] = exp_f32(s[i] - base);
+    r->scale[j] = exp_f32(r->largest[j] - base);
+    float sum = r->sum[j] * r->scale[j];
+    for (int64_t i = 0; i < n; i++) sum += s[i];
+    r->largest[j] = largest;
+    r->sum[j] = sum;
+    r->base[j] = base;
+}
+
 struct forward {
-    float *turned, *s, *rows;
+    float *turned, *s, *rows; /* slim: q's rows, then panels, where others have q turned */
     struct running r;
 };
+
+static void slim_keys(const struct heads *a, const struct tile *t, struct forward *f, bool prefix)
+{
+    const float *k = prefix ? a->pk : a->k, *v = prefix ? a->pv : a->v;
+    int64_t low = prefix ? 0 : t->low, high = prefix ? a->prefix : t->high;
+    struct gemm g = {.m = t->columns, .n = a->size, .a = f->s, .a_row = KEYS, .a_col = 1, .add = 1};
+    g.b_row = a->g * a->size;
+    g.c = f->rows;
+    g.c_row = a->size;
+    for (int64_t s0 = low; s0 < high; s0 += KEYS) {
+        g.k = cpu_smaller(KEYS, high - s0);
+        slim_against(a, t, k, s0, g.k, f->turned, f->turned + a->size * COLUMNS, f->s);
+        for (int64_t j = 0; j < t->columns; j++)
+            slim_soften(a, t, &f->r, prefix, j, s0, g.k, f->s + j * KEYS);
+        scale_rows(a, t, f->r.scale, f->rows);
+        g.b = v + (s0 * a->g + t->g) * a->size;
+        gemm(&g);
+    }
+}
 
 static void forward_keys(const struct heads *a, const struct tile *t, struct forward *f,
                          bool prefix)
@@ -263,13 +327,14 @@ static void forward_tile(const struct heads *a, const struct tile *t, float *scr
 {
     struct forward f = {.turned = scratch};
     struct running *r = &f.r;
-    f.s = f.turned + a->size * COLUMNS;
+    bool slim = is_slim(a, t);
+    f.s = f.turned + a->size * (COLUMNS + KEYS);
     f.rows = f.s + KEYS * COLUMNS;
-    fetch(a, t, a->q, NULL, f.turned);
+    fetch(a, t, a->q, slim ? f.turned : NULL, slim ? NULL : f.turned);
     memset(f.rows, 0, (size_t)(t->columns * a->size) * sizeof *f.rows);
     for (int64_t j = 0; j < COLUMNS; j++) r->largest[j] = -INFINITY;
-    forward_keys(a, t, &f, true);
-    forward_keys(a, t, &f, false);
+    (slim ? slim_keys : forward_keys)(a, t, &f, true);
+    (slim ? slim_keys : forward_keys)(a, t, &f, false);
     for (int64_t j = 0; j < t->columns; j++) {
         int64_t at = at_column(a, t, j);
         bool none = r->sum[j] == 0.0f;
@@ -284,7 +349,7 @@ static void forward_size(const struct kernel_call *largest, struct cpu_size *siz
 {
     int64_t d = largest->params.attention.head_size;
     size->shared = (size_t)(largest->in[0].shape.dim[0] + 2) * sizeof(int32_t);
-    size->thread = (size_t)(2 * d * COLUMNS + KEYS * COLUMNS) * sizeof(float);
+    size->thread = (size_t)(2 * d * COLUMNS + KEYS * (COLUMNS + d)) * sizeof(float);
 }
 
 /* shared: number of tiles, then where each begins, then T. A tile ends where the range's begin
