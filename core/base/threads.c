@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A pool of sleeping workers that take task numbers from one counter.
+ * A pool of workers that take task numbers from one counter. Between two rounds they look out for a
+ * moment before they sleep: a decoding step has hundreds of rounds of some microseconds, and waking
+ * a thread takes longer than that.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
@@ -14,6 +16,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum {
+    LOOKS = 400 /* some microseconds: longer than the gap between two ops of a decoding step */
+};
+
 typedef void task_function(void *context, uint32_t index, uint32_t thread);
 
 struct worker {
@@ -25,9 +31,11 @@ struct worker {
 struct thread_pool {
     pthread_mutex_t mutex;
     pthread_cond_t start, finish;
-    uint64_t round;   /* counts calls of run; guarded by mutex */
-    uint32_t running; /* workers still in this round; guarded by mutex */
+    /* Written under the mutex, looked at without it. */
+    atomic_uint round;   /* counts calls of run, and the end */
+    atomic_uint running; /* workers still in this round */
     bool stopping;
+    uint32_t looks; /* 0: more threads than processors, whoever looks out keeps one from working */
     atomic_uint next;
     uint32_t tasks;
     task_function *task;
@@ -45,25 +53,35 @@ static void take_tasks(struct thread_pool *pool, uint32_t thread)
     }
 }
 
+static void pause_a_moment(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *self = argument;
     struct thread_pool *pool = self->pool;
-    uint64_t seen = 0;
+    uint32_t seen = 0;
 
-    pthread_mutex_lock(&pool->mutex);
     for (;;) {
-        while (pool->round == seen && !pool->stopping)
-            pthread_cond_wait(&pool->start, &pool->mutex);
-        if (pool->stopping) break;
-        seen = pool->round;
+        for (uint32_t i = 0; i < pool->looks && atomic_load(&pool->round) == seen; i++)
+            pause_a_moment();
+        pthread_mutex_lock(&pool->mutex);
+        while (atomic_load(&pool->round) == seen) pthread_cond_wait(&pool->start, &pool->mutex);
+        seen = atomic_load(&pool->round);
+        bool stopping = pool->stopping;
         pthread_mutex_unlock(&pool->mutex);
+        if (stopping) return NULL;
         take_tasks(pool, self->number);
         pthread_mutex_lock(&pool->mutex);
-        if (--pool->running == 0) pthread_cond_signal(&pool->finish);
+        if (atomic_fetch_sub(&pool->running, 1) == 1) pthread_cond_signal(&pool->finish);
+        pthread_mutex_unlock(&pool->mutex);
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
 }
 
 static uint32_t usable_processors(void)
@@ -93,13 +111,15 @@ static int start_workers(struct thread_pool *pool, uint32_t count)
 
 enum graft_status thread_pool_create(uint32_t count, struct thread_pool **out, struct error *e)
 {
-    if (count == 0) count = usable_processors();
+    uint32_t processors = usable_processors();
+    if (count == 0) count = processors;
     size_t size = sizeof(struct thread_pool) + (count - 1) * sizeof(struct worker);
     struct thread_pool *pool = mem_zalloc(1, size);
     if (pool == NULL) return error_memory(e, "the thread pool", size);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->finish, NULL);
+    pool->looks = count <= processors ? LOOKS : 0;
     int failure = start_workers(pool, count - 1);
     if (failure != 0) {
         thread_pool_destroy(pool);
@@ -115,6 +135,7 @@ void thread_pool_destroy(struct thread_pool *pool)
     if (pool == NULL) return;
     pthread_mutex_lock(&pool->mutex);
     pool->stopping = true;
+    atomic_fetch_add(&pool->round, 1);
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->mutex);
     for (uint32_t i = 0; i < pool->workers; i++) pthread_join(pool->worker[i].thread, NULL);
@@ -140,12 +161,13 @@ void thread_pool_run(struct thread_pool *pool, uint32_t tasks, task_function *ta
     pool->task = task;
     pool->context = context;
     atomic_store(&pool->next, 0);
-    pool->running = pool->workers;
-    pool->round++;
+    atomic_store(&pool->running, pool->workers);
+    atomic_fetch_add(&pool->round, 1);
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->mutex);
     take_tasks(pool, 0);
+    for (uint32_t i = 0; i < pool->looks && atomic_load(&pool->running) != 0; i++) pause_a_moment();
     pthread_mutex_lock(&pool->mutex);
-    while (pool->running != 0) pthread_cond_wait(&pool->finish, &pool->mutex);
+    while (atomic_load(&pool->running) != 0) pthread_cond_wait(&pool->finish, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
