@@ -14,6 +14,7 @@ may_skip=(
     '.* interop/.*'          # torch, transformers, peft
     '.* gpu/.*'              # a GPU
     '.* e2e/terminal'        # a pseudo-terminal
+    '.* conform/older_.*'    # qemu-user
     'build-asan e2e/install' # nothing: a sanitizer build is not installed
     'build-asan vulkan/.*'   # nothing: its driver is not for sanitizers, conform/ meets the system's
 )

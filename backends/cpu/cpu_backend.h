@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between the files of the CPU backend: the processor (processor.c), devices and buffers (device.c),
- * programs (program.c), the yardstick (limits.c). Knows the sdk and kernels, never the core.
+ * Between the files of the CPU backend: the processor (processor.c), devices and buffers
+ * (device.c), programs (program.c), the yardstick (limits.c). Knows the sdk and kernels, never the
+ * core.
  */
 #ifndef BACKENDS_CPU_CPU_BACKEND_H
 #define BACKENDS_CPU_CPU_BACKEND_H
@@ -27,10 +28,17 @@ struct graft_buffer {
     bool imported;
 };
 
-/* The kernels for this processor. */
-const struct cpu_kernels *cpu_kernels_pick(void);
-/* Its instructions for bf16 products; NULL: it has none. */
-const struct cpu_narrow *cpu_narrow_pick(void);
+/* One way of computing on this processor. */
+struct cpu_path {
+    const char *name; /* "avx2", as GRAFT_KERNELS takes it */
+    const struct cpu_kernels *kernels;
+    const struct cpu_narrow *narrow; /* its instructions for bf16 products; NULL: it has none */
+    bool (*usable)(void);
+};
+
+/* The best of this processor's, or the one that the host asks for. NULL: it lacks that; text: what
+ * it has. */
+const struct cpu_path *cpu_path_pick(const struct graft_host *host, char text[256]);
 
 uint32_t cpu_device_count(const struct graft_host *host);
 int32_t cpu_device_info(const struct graft_host *host, uint32_t index,

@@ -58,18 +58,23 @@ int32_t cpu_device_info(const struct graft_host *host, uint32_t index,
 {
     if (index != 0) return 0;
     char processor[64];
-    struct graft_device_info full = {.usable = 1};
+    struct graft_device_info full = {.usable = 0};
     uint32_t size = info->struct_size;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const struct cpu_path *path = cpu_path_pick(host, full.note);
     processor_name(processor);
     if (pages > 0 && page > 0) full.memory = (uint64_t)pages * (uint64_t)page;
     full.gflops = ROUGH_RATE * (double)host->thread_count;
-    const struct cpu_narrow *narrow = cpu_narrow_pick();
-    snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels%s%s", processor,
-             (unsigned)host->thread_count, host->thread_count == 1 ? "" : "s",
-             cpu_kernels_pick()->name, narrow != NULL ? ", " : "",
-             narrow != NULL ? narrow->name : "");
-    if (narrow != NULL) full.compute = 1u << GRAFT_DTYPE_BF16;
+    if (path != NULL) {
+        full.usable = 1;
+        if (path->narrow != NULL) full.compute = 1u << GRAFT_DTYPE_BF16;
+        snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels%s%s", processor,
+                 (unsigned)host->thread_count, host->thread_count == 1 ? "" : "s",
+                 path->kernels->name, path->narrow != NULL ? ", " : "",
+                 path->narrow != NULL ? path->narrow->name : "");
+    } else {
+        snprintf(full.name, sizeof full.name, "%s", processor);
+    }
     if (size > sizeof full) size = sizeof full;
     full.struct_size = info->struct_size;
     memcpy(info, &full, size);
@@ -78,14 +83,16 @@ int32_t cpu_device_info(const struct graft_host *host, uint32_t index,
 
 int32_t cpu_open(const struct graft_host *host, uint32_t index, struct graft_device **device)
 {
+    char text[256];
     if (index != 0)
         return cpu_fail(host, GRAFT_E_INVALID,
                         "the CPU backend has device 0 only, device %u was asked for",
                         (unsigned)index);
+    const struct cpu_path *path = cpu_path_pick(host, text);
+    if (path == NULL) return cpu_fail(host, GRAFT_E_UNSUPPORTED, "%s", text);
     struct graft_device *d = host->alloc(host->context, sizeof *d);
     if (d == NULL) return cpu_fail(host, GRAFT_E_MEMORY, "no memory for the CPU device");
-    *d = (struct graft_device){
-        .host = host, .kernels = cpu_kernels_pick(), .narrow = cpu_narrow_pick()};
+    *d = (struct graft_device){.host = host, .kernels = path->kernels, .narrow = path->narrow};
     *device = d;
     return GRAFT_OK;
 }

@@ -61,7 +61,8 @@ enum graft_status bench_open(struct bench *b, const struct graft_backend *api,
                                   .log = watch_log,
                                   .error = watch_error,
                                   .thread_count = host->thread_count,
-                                  .parallel = watch_parallel};
+                                  .parallel = watch_parallel,
+                                  .kernels = host->kernels};
     *b = (struct bench){.api = api, .watch = w};
     int32_t status = api->open(&w->host, device, &b->device);
     if (status == GRAFT_OK) return GRAFT_OK;

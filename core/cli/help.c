@@ -126,6 +126,9 @@ void cli_man(struct str *out)
     man_options(cli_global_options, out);
     str_puts(out, ".SH EXIT STATUS\n");
     troff(out, exit_text);
-    str_puts(out, "\n.SH ENVIRONMENT\n.TP\n.B GRAFT_PLUGIN_PATH\nabsolute folders, separated by "
-                  "colons, that are searched for plugins first\n.TP\n.B NO_COLOR\nno colours\n");
+    str_puts(out,
+             "\n.SH ENVIRONMENT\n.TP\n.B GRAFT_PLUGIN_PATH\nabsolute folders, separated by "
+             "colons, that are searched for plugins first\n.TP\n.B GRAFT_KERNELS\nfor tests: how a "
+             "backend computes that has several ways (cpu: baseline, avx2, avx512, avx512bf16, "
+             "amx) instead of its own choice\n.TP\n.B NO_COLOR\nno colours\n");
 }

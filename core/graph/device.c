@@ -10,6 +10,7 @@
 #include "file/cache.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct device {
@@ -65,6 +66,12 @@ static bool read_info(struct device *d, uint32_t index, struct graft_device_info
     return functions(d)->device_info(&d->host, index, info) != 0;
 }
 
+static const char *asked_kernels(void)
+{
+    const char *name = getenv("GRAFT_KERNELS");
+    return name != NULL && *name != '\0' ? name : NULL;
+}
+
 static enum graft_status create(const struct plugin *plugin, uint32_t threads, struct device **out,
                                 struct error *e)
 {
@@ -86,7 +93,8 @@ static enum graft_status create(const struct plugin *plugin, uint32_t threads, s
                                   .error = host_error,
                                   .thread_count = thread_pool_size(d->pool),
                                   .parallel = host_parallel,
-                                  .cache_folder = d->cache_folder};
+                                  .cache_folder = d->cache_folder,
+                                  .kernels = asked_kernels()};
     *out = d;
     return GRAFT_OK;
 }
@@ -137,6 +145,7 @@ static enum graft_status choose(const struct plugin **plugin, uint32_t *index, s
 {
     struct plugin_list *list = NULL;
     double best = -1;
+    char why[300] = "";
     enum graft_status status = plugin_list_create(&list, e);
     if (status != GRAFT_OK) return status;
     for (size_t i = 0; i < list->count && status == GRAFT_OK; i++) {
@@ -146,7 +155,10 @@ static enum graft_status choose(const struct plugin **plugin, uint32_t *index, s
             continue;
         status = create(list->items[i].plugin, 1, &d, e);
         for (uint32_t n = 0; status == GRAFT_OK && n < functions(d)->device_count(&d->host); n++) {
-            if (!read_info(d, n, &info) || !info.usable || info.gflops <= best) continue;
+            if (!read_info(d, n, &info)) continue;
+            if (!info.usable)
+                snprintf(why, sizeof why, " (%.32s: %.255s)", d->plugin->name, info.note);
+            if (!info.usable || info.gflops <= best) continue;
             best = info.gflops;
             *plugin = list->items[i].plugin;
             *index = n;
@@ -156,8 +168,9 @@ static enum graft_status choose(const struct plugin **plugin, uint32_t *index, s
     plugin_list_destroy(list);
     if (status == GRAFT_OK && best < 0)
         status = error_set(e, GRAFT_E_UNSUPPORTED,
-                           "backend: auto: no backend with a usable device "
-                           "is installed; see `graft plugin list`");
+                           "backend: auto: no backend with a usable device is installed%s; see "
+                           "`graft plugin list`",
+                           why);
     return status;
 }
 

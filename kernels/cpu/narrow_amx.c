@@ -2,7 +2,7 @@
  *
  * AMX: two tiles of a's rows by two panels of b, four tiles of sums (Intel, "Advanced Matrix
  * Extensions"). A tile is 16 rows of 64 bytes. The process needs the kernel's permission first
- * (cpu_narrow_pick).
+ * (processor.c).
  */
 #include "cpu/narrow_kernels.h"
 

@@ -40,6 +40,10 @@ edit() {
     refused "edited.yaml:$1" train edited.yaml
 }
 
+# --- the machine ---
+GRAFT_KERNELS=fast refused 'backend: auto: .*GRAFT_KERNELS: found "fast", this processor has .*baseline' train recipe.yaml
+GRAFT_KERNELS=fast set_to 'backend cpu, device 0 cannot be used: GRAFT_KERNELS: found "fast"' backend=cpu
+
 # --- the command line ---
 refused 'no command is given' 
 refused '"tarin": .*did you mean "train"' tarin recipe.yaml

@@ -40,6 +40,9 @@ struct graft_host {
      * Programs share it: a file there may be missing, old or broken at any time, and is put there
      * by a rename. */
     const char *cache_folder;
+    /* Since 0.2: the way of computing that a test asks for by GRAFT_KERNELS ("avx2"), where a
+     * backend has several; NULL: its own choice. One that the device lacks is refused. */
+    const char *kernels;
 };
 
 #ifdef __cplusplus
