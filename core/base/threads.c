@@ -84,7 +84,7 @@ static void *worker_main(void *argument)
     }
 }
 
-static uint32_t usable_processors(void)
+uint32_t thread_processors(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -111,7 +111,7 @@ static int start_workers(struct thread_pool *pool, uint32_t count)
 
 enum graft_status thread_pool_create(uint32_t count, struct thread_pool **out, struct error *e)
 {
-    uint32_t processors = usable_processors();
+    uint32_t processors = thread_processors();
     if (count == 0) count = processors;
     size_t size = sizeof(struct thread_pool) + (count - 1) * sizeof(struct worker);
     struct thread_pool *pool = mem_zalloc(1, size);

@@ -16,6 +16,7 @@ struct thread_pool;
 GRAFT_MUST_USE enum graft_status thread_pool_create(uint32_t count, struct thread_pool **pool,
                                                     struct error *e);
 void thread_pool_destroy(struct thread_pool *pool);
+uint32_t thread_processors(void); /* that this process may use */
 uint32_t thread_pool_size(const struct thread_pool *pool);
 
 /* Runs task(context, index, thread) for every index below `tasks`, thread in [0, size); returns

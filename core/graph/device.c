@@ -184,6 +184,12 @@ enum graft_status device_open(const struct device_request *request, struct devic
         strcmp(request->name, "auto") == 0
             ? choose(&plugin, &index, e)
             : plugin_load(GRAFT_PLUGIN_BACKEND, request->name, request->base_dir, &plugin, e);
+    uint32_t processors = thread_processors();
+    if (status == GRAFT_OK && request->threads > processors)
+        log_warning(
+            "backend.threads: %u: %u processor%s can be used, so this is slower than 0, one "
+            "for each",
+            request->threads, processors, processors == 1 ? "" : "s");
     if (status == GRAFT_OK) status = create(plugin, request->threads, &d, e);
     if (status == GRAFT_OK) status = open_index(d, index, request->compute, e);
     if (status != GRAFT_OK) {
@@ -252,6 +258,11 @@ enum graft_status device_describe(const struct plugin *plugin, struct str *out, 
     }
     device_close(d);
     return GRAFT_OK;
+}
+
+uint64_t device_memory(const struct device *d)
+{
+    return d->info.memory;
 }
 
 uint32_t device_threads(const struct device *d)

@@ -37,6 +37,7 @@ const char *device_driver(const struct device *device); /* empty: none */
 uint32_t device_index(const struct device *device);
 const struct graft_host *device_host(const struct device *device); /* what its backend was given */
 uint32_t device_threads(const struct device *device);
+uint64_t device_memory(const struct device *device); /* bytes it may use; 0: unknown */
 /* What the device can do at most, measured now; zeros where its backend does not tell. */
 GRAFT_MUST_USE enum graft_status device_limits(const struct device *device,
                                                struct graft_limits *limits, struct error *e);

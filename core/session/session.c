@@ -149,6 +149,22 @@ static enum graft_status make_buffers(struct session *s, struct error *e)
                      s->backend->error->text, format_bytes(s->transient_bytes, size));
 }
 
+/* Where memory is promised before it is there (Linux's), nothing else would refuse. */
+static enum graft_status check_memory(const struct session *s, struct error *e)
+{
+    uint64_t need = model_bytes(s->model) + s->transient_bytes, memory = device_memory(s->device);
+    char wanted[32], found[32];
+    for (int kind = STORE_ADAPTER; kind < STORE_CLASSES; kind++)
+        need += store_bytes(s->store, (enum store_class)kind);
+    if (memory == 0 || need <= memory) return GRAFT_OK;
+    return error_set(e, GRAFT_E_INVALID,
+                     "the plan needs %s, %s has %s: choose a smaller batch_size, "
+                     "micro_batch_tokens or max_length, gradient_checkpointing: true, or model: "
+                     "{quantize: nf4}",
+                     format_bytes(need, wanted), device_plugin(s->device)->name,
+                     format_bytes(memory, found));
+}
+
 enum graft_status session_start(struct session *s, const struct device_request *request,
                                 struct error *e)
 {
@@ -156,7 +172,8 @@ enum graft_status session_start(struct session *s, const struct device_request *
     if (status != GRAFT_OK) return status;
     s->backend = device_backend(s->device);
     log_info("%s on %s", model_title(s->model), device_name(s->device));
-    status = model_upload(s->model, s->backend, e);
+    status = check_memory(s, e);
+    if (status == GRAFT_OK) status = model_upload(s->model, s->backend, e);
     if (status == GRAFT_OK) status = make_buffers(s, e);
     if (status == GRAFT_OK && s->adapt != NULL) status = adapt_init(s->adapt, s->backend, e);
     return status;

@@ -76,6 +76,9 @@ variant() {
 variant threads-1 --set backend.threads=1
 for n in 2 3; do
     variant threads-$n --set backend.threads=$n
+    if [ "$n" -gt "$(nproc)" ]; then
+        grep -q "backend.threads: $n: .* can be used, so this is slower" err || fail "no warning"
+    fi
     same threads-1/adapter_model.safetensors threads-$n/adapter_model.safetensors
 done
 variant kept --set train.gradient_checkpointing=false
