@@ -5,6 +5,8 @@
  */
 #include "cpu_backend.h"
 
+#include "cpu/narrow.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -15,10 +17,14 @@ enum {
     PART = 1 << 20 /* floats of a task's memory: together more than any cache */
 };
 
-enum work { MULTIPLY, READ, COPY };
+/* bf16 products: operands that stay in the first cache, as often as makes a task of some 0.1 ms. */
+enum { SIDE = 64, DEPTH = 256, TIMES = 16 };
+
+enum work { MULTIPLY, READ, COPY, NARROW };
 
 struct limit_run {
     const struct cpu_kernels *kernels;
+    const struct cpu_narrow *narrow;
     enum work work;
     float *memory, *copy;
     double flops[PARTS];
@@ -32,6 +38,17 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Zeros will do: the instructions take as long. */
+static void multiply_narrow(const struct limit_run *r, float *memory)
+{
+    const uint16_t *operands = (const uint16_t *)(void *)memory;
+    struct narrow_gemm g = {.m = SIDE, .n = SIDE, .k = DEPTH, .a = operands, .a_row = DEPTH};
+    g.b = operands + SIDE * DEPTH;
+    g.c = memory + SIDE * DEPTH;
+    g.c_row = SIDE;
+    for (int i = 0; i < TIMES; i++) r->narrow->gemm(&g);
+}
+
 static void task(void *argument, uint32_t index, uint32_t thread)
 {
     struct limit_run *r = argument;
@@ -39,6 +56,8 @@ static void task(void *argument, uint32_t index, uint32_t thread)
     (void)thread;
     if (r->work == MULTIPLY)
         r->flops[index] = r->kernels->multiply(MULTIPLIES / PARTS, r->result[index]);
+    else if (r->work == NARROW)
+        multiply_narrow(r, part);
     else if (r->work == READ)
         r->result[index][0] = r->kernels->read(part, PART);
     else
@@ -63,7 +82,7 @@ int32_t cpu_limits(struct graft_device *device, struct graft_limits *limits)
 {
     const double bytes = (double)PARTS * PART * sizeof(float);
     struct graft_limits full = {.struct_size = limits->struct_size};
-    struct limit_run r = {.kernels = device->kernels};
+    struct limit_run r = {.kernels = device->kernels, .narrow = device->narrow};
     struct graft_buffer *memory = NULL, *copy = NULL;
     int32_t status = cpu_buffer_create(device, (uint64_t)bytes, &memory);
     if (status == GRAFT_OK) status = cpu_buffer_create(device, (uint64_t)bytes, &copy);
@@ -74,6 +93,9 @@ int32_t cpu_limits(struct graft_device *device, struct graft_limits *limits)
         double seconds = fastest(device->host, &r, MULTIPLY);
         for (int i = 0; i < PARTS; i++) full.flops_f32 += r.flops[i];
         full.flops_f32 /= seconds;
+        if (r.narrow != NULL)
+            full.flops_bf16 =
+                2.0 * SIDE * SIDE * DEPTH * TIMES * PARTS / fastest(device->host, &r, NARROW);
         full.read = bytes / fastest(device->host, &r, READ);
         full.copy = 2.0 * bytes / fastest(device->host, &r, COPY);
         uint32_t size = limits->struct_size;

@@ -49,6 +49,10 @@ struct program {
     uint64_t scratch;
 };
 
+/* Products with frozen weights, attention and the head are computed in the backend's type; what is
+ * trained is multiplied in f32. */
+void node_set_compute(struct graft_node *node, const struct placed_value *values, int32_t compute);
+
 /* The backend's own error, with the status that it returned. */
 GRAFT_MUST_USE enum graft_status program_failed(const struct backend *backend, int32_t status,
                                                 struct error *e);

@@ -77,36 +77,47 @@ static double columns(const struct placed_value *v)
 }
 
 /* Of each key and value only what a query sees is read. */
-static struct node_cost attention_cost(const struct graft_node *n, const struct placed_value *in,
-                                       const struct placed_value *out, double keys, bool backward)
+static void attention_cost(const struct graft_node *n, const struct placed_value *in,
+                           const struct placed_value *out, double keys, struct node_cost *c)
 {
+    bool backward = n->op == GRAFT_OP_ATTENTION_BACKWARD;
     const struct placed_value *prefix = &in[backward ? 8 : 5];
-    double width = columns(&in[0]);
-    struct node_cost c = {.flops = 0};
-    if (in[1].shape.rank == 0) keys = 0;
-    double scores =
-        keys +
-        (prefix->shape.rank != 0 ? (double)(prefix->shape.dim[0] * in[0].shape.dim[0]) : 0.0);
-    c.flops = (backward ? 10.0 : 4.0) * scores * width;
+    double width = columns(&in[0]), scores = 0.0;
+    if (in[1].shape.rank != 0) scores += keys;
+    if (prefix->shape.rank != 0) scores += (double)(prefix->shape.dim[0] * in[0].shape.dim[0]);
+    c->flops = (backward ? 10.0 : 4.0) * scores * width;
+    c->bytes = 0.0;
     for (uint32_t i = 0; i < n->input_count; i++) {
         double most = i == 1 || i == 2 ? keys * columns(&in[i]) * sizeof(float) : bytes(&in[i]);
-        c.bytes += smaller(bytes(&in[i]), most);
+        c->bytes += smaller(bytes(&in[i]), most);
     }
-    for (uint32_t i = 0; i < n->output_count; i++) c.bytes += bytes(&out[i]);
-    return c;
+    for (uint32_t i = 0; i < n->output_count; i++) c->bytes += bytes(&out[i]);
 }
 
-struct node_cost plan_node_cost(const struct plan *plan, size_t node,
-                                const int64_t live[GRAFT_ROWS_KINDS], int64_t keys)
+/* The node as the backend gets it. */
+static struct graft_node node_of(const struct profiled *p)
 {
-    const struct graft_node *n = &plan->nodes[node];
+    struct graft_node n = p->plan->nodes[p->node];
+    node_set_compute(&n, p->plan->values, p->compute);
+    return n;
+}
+
+static int32_t compute_of(const struct graft_node *n, struct graft_shape a)
+{
+    struct graft_node copy = *n;
+    const int32_t *compute = op_compute(n->op, a, &copy.params);
+    return compute != NULL ? *compute : GRAFT_DTYPE_F32;
+}
+
+struct node_cost profiled_cost(const struct profiled *p)
+{
+    const struct graft_node node = node_of(p), *n = &node;
     struct placed_value in[GRAFT_MAX_INPUTS] = {{0}}, out[GRAFT_MAX_OUTPUTS] = {{0}};
-    struct node_cost c = {.flops = 0};
-    for (uint32_t i = 0; i < n->input_count; i++) in[i] = tensor(plan, n->input[i], live);
-    for (uint32_t i = 0; i < n->output_count; i++) out[i] = tensor(plan, n->output[i], live);
+    for (uint32_t i = 0; i < n->input_count; i++) in[i] = tensor(p->plan, n->input[i], p->live);
+    for (uint32_t i = 0; i < n->output_count; i++) out[i] = tensor(p->plan, n->output[i], p->live);
+    struct node_cost c = {.flops = count(&out[0]), .compute = compute_of(n, in[0].shape)};
     for (uint32_t i = 0; i < n->input_count; i++) c.bytes += bytes(&in[i]);
     for (uint32_t i = 0; i < n->output_count; i++) c.bytes += bytes(&out[i]);
-    c.flops = count(&out[0]);
     switch (n->op) {
     case GRAFT_OP_MATMUL: {
         int first = in[0].shape.rank == 3;
@@ -116,15 +127,18 @@ struct node_cost plan_node_cost(const struct plan *plan, size_t node,
     case GRAFT_OP_HEAD_LOSS:
         c.flops = (out[2].shape.rank != 0 ? 4.0 : 2.0) * count(&in[0]) * (double)in[1].shape.dim[0];
         break;
-    case GRAFT_OP_ATTENTION: return attention_cost(n, in, out, (double)keys, false);
-    case GRAFT_OP_ATTENTION_BACKWARD: return attention_cost(n, in, out, (double)keys, true);
+    case GRAFT_OP_ATTENTION: attention_cost(n, in, out, (double)p->keys, &c); break;
+    case GRAFT_OP_ATTENTION_BACKWARD: attention_cost(n, in, out, (double)p->keys, &c); break;
     case GRAFT_OP_EMBEDDING:
         c.flops = 0.0;
         c.bytes = bytes(&out[0]) + bytes(&in[0]) +
                   bytes(&in[1]) * smaller(1.0, count(&out[0]) / count(&in[1]));
         break;
-    case GRAFT_OP_GATHER_ROWS: c = (struct node_cost){0.0, 2.0 * bytes(&out[0])}; break;
-    case GRAFT_OP_WRITE_ROWS: c = (struct node_cost){0.0, 2.0 * bytes(&in[1])}; break;
+    case GRAFT_OP_GATHER_ROWS:
+    case GRAFT_OP_WRITE_ROWS:
+        c.flops = 0.0;
+        c.bytes = 2.0 * bytes(n->op == GRAFT_OP_GATHER_ROWS ? &out[0] : &in[1]);
+        break;
     default: break;
     }
     return c;
@@ -136,19 +150,22 @@ static void put_shape(const struct placed_value *v, struct str *out)
     str_printf(out, " %s", shape_text(v->shape, text));
 }
 
-void plan_node_title(const struct plan *plan, size_t node, const int64_t live[GRAFT_ROWS_KINDS],
-                     struct str *out)
+void profiled_title(const struct profiled *p, struct str *out)
 {
-    const struct graft_node *n = &plan->nodes[node];
+    const struct graft_node node = node_of(p), *n = &node;
     bool product = n->op == GRAFT_OP_MATMUL;
-    struct placed_value a = tensor(plan, n->input[0], live);
+    struct placed_value a = tensor(p->plan, n->input[0], p->live);
+    int32_t compute = compute_of(n, a.shape);
     str_puts(out, op_info(n->op)->name);
-    if (!product && n->op != GRAFT_OP_HEAD_LOSS) return;
-    struct placed_value b = tensor(plan, n->input[1], live);
-    str_printf(out, " %s", quant_name(b.dtype));
-    put_shape(&a, out);
-    if (product && n->params.matmul.transpose_a) str_puts(out, "^T");
-    str_puts(out, " x");
-    put_shape(&b, out);
-    if (!product || n->params.matmul.transpose_b) str_puts(out, "^T");
+    if (product || n->op == GRAFT_OP_HEAD_LOSS) {
+        struct placed_value b = tensor(p->plan, n->input[1], p->live);
+        str_printf(out, " %s", quant_name(b.dtype));
+        put_shape(&a, out);
+        if (product && n->params.matmul.transpose_a) str_puts(out, "^T");
+        str_puts(out, " x");
+        put_shape(&b, out);
+        if (!product || n->params.matmul.transpose_b) str_puts(out, "^T");
+    }
+    if (compute == GRAFT_DTYPE_BF16 || compute == GRAFT_DTYPE_F16)
+        str_printf(out, " in %s", quant_name(compute));
 }

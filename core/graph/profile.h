@@ -16,17 +16,24 @@ GRAFT_MUST_USE enum graft_status program_profile(struct program *program, const 
                                                  const int64_t live[GRAFT_ROWS_KINDS],
                                                  double *seconds, struct error *e);
 
-struct node_cost {
-    double flops; /* useful ones: what a backend computes twice counts once */
-    double bytes; /* each input and output once */
+/* A node of a run. */
+struct profiled {
+    const struct plan *plan;
+    size_t node;
+    int64_t live[GRAFT_ROWS_KINDS];
+    int64_t keys;    /* how many keys the queries see, summed over them; read by attention alone */
+    int32_t compute; /* the backend's */
 };
 
-/* keys: how many keys the queries see, summed over them; read by attention alone. */
-struct node_cost plan_node_cost(const struct plan *plan, size_t node,
-                                const int64_t live[GRAFT_ROWS_KINDS], int64_t keys);
+struct node_cost {
+    double flops;    /* useful ones: what a backend computes twice counts once */
+    double bytes;    /* each input and output once */
+    int32_t compute; /* what its products are multiplied in: F32, F16 or BF16 */
+};
 
-/* "matmul q4_1 [600, 576] x [1536, 576]^T" */
-void plan_node_title(const struct plan *plan, size_t node, const int64_t live[GRAFT_ROWS_KINDS],
-                     struct str *out);
+struct node_cost profiled_cost(const struct profiled *n);
+
+/* "matmul Q4_1 [600, 576] x [1536, 576]^T" */
+void profiled_title(const struct profiled *n, struct str *out);
 
 #endif

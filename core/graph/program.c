@@ -62,15 +62,13 @@ static void renumber(uint32_t *numbers, uint32_t count, const struct tables *t)
         if (numbers[i] != GRAFT_ABSENT) numbers[i] = t->tensor_of[numbers[i]];
 }
 
-/* Products with frozen weights, attention and the head are computed in the backend's type; what is
- * trained is multiplied in f32. */
-static void set_compute(struct graft_node *n, const struct plan *plan, int32_t compute)
+void node_set_compute(struct graft_node *n, const struct placed_value *values, int32_t compute)
 {
     if (n->input_count == 0 || n->input[0] == GRAFT_ABSENT) return;
-    int32_t *to = op_compute(n->op, plan->values[n->input[0]].shape, &n->params);
+    int32_t *to = op_compute(n->op, values[n->input[0]].shape, &n->params);
     if (to == NULL) return;
     if (n->op == GRAFT_OP_MATMUL) {
-        const struct placed_value *w = &plan->values[n->input[1]];
+        const struct placed_value *w = &values[n->input[1]];
         if (w->place != PLACE_STORED || w->stored->kind != STORE_BASE) return;
     }
     *to = compute;
@@ -90,7 +88,7 @@ static enum graft_status compile(const struct plan *plan, struct program *progra
     } else {
         memcpy(nodes, plan->nodes, plan->node_count * sizeof *nodes);
         for (size_t i = 0; i < plan->node_count; i++) {
-            set_compute(&nodes[i], plan, program->backend.compute);
+            node_set_compute(&nodes[i], plan->values, program->backend.compute);
             renumber(nodes[i].input, nodes[i].input_count, &t);
             renumber(nodes[i].output, nodes[i].output_count, &t);
         }

@@ -24,6 +24,7 @@ enum graft_status single_compile(struct single *s, const struct program *program
     const struct backend *b = &program->backend;
     uint64_t scratch;
     *s = (struct single){.node = *node};
+    node_set_compute(&s->node, program->values, b->compute);
     for (uint32_t i = 0; i < node->input_count; i++) take(s, program, &s->node.input[i]);
     for (uint32_t i = 0; i < node->output_count; i++) take(s, program, &s->node.output[i]);
     struct graft_program_desc desc = {.struct_size = sizeof desc,

@@ -29,6 +29,8 @@ struct subject {
     graft_value read; /* a kept value: reading it waits for the run */
     int64_t live[GRAFT_ROWS_KINDS];
     int64_t keys; /* that attention's queries see, summed */
+    bool warm;    /* has run */
+    int32_t compute;
 };
 
 static enum graft_status time_whole(const struct subject *s, double *seconds, struct error *e)
@@ -59,9 +61,12 @@ static int slower_first(const void *a, const void *b)
 
 static void rate(struct bench_op *op, const struct graft_limits *limits)
 {
-    if (limits->flops_f32 <= 0 || limits->copy <= 0 || op->seconds <= 0) return;
+    double flops = op->compute == GRAFT_DTYPE_BF16  ? limits->flops_bf16
+                   : op->compute == GRAFT_DTYPE_F16 ? limits->flops_f16
+                                                    : limits->flops_f32;
+    if (flops <= 0 || limits->copy <= 0 || op->seconds <= 0) return;
     double best = fmax(limits->read, limits->copy);
-    double compute = op->flops / limits->flops_f32, memory = op->bytes / best;
+    double compute = op->flops / flops, memory = op->bytes / best;
     op->memory = memory > compute;
     op->share = fmax(compute, memory) / op->seconds;
 }
@@ -70,18 +75,21 @@ static enum graft_status sum_up(const struct subject *s, const double *seconds,
                                 const struct graft_limits *limits, struct bench_program *out,
                                 struct error *e)
 {
+    struct profiled node = {.plan = s->plan, .keys = s->keys, .compute = s->compute};
     size_t nodes = plan_memory(s->plan).nodes;
     struct str title = {0};
     out->ops = mem_zalloc(nodes, sizeof *out->ops);
     if (out->ops == NULL) return error_memory(e, "a report", nodes * sizeof *out->ops);
-    for (size_t i = 0; i < nodes && !title.failed; i++) {
-        struct node_cost cost = plan_node_cost(s->plan, i, s->live, s->keys);
+    memcpy(node.live, s->live, sizeof node.live);
+    for (node.node = 0; node.node < nodes; node.node++) {
+        struct node_cost cost = profiled_cost(&node);
         str_clear(&title);
-        plan_node_title(s->plan, i, s->live, &title);
+        profiled_title(&node, &title);
         if (title.failed) break;
         struct bench_op *op = find_op(out, title.data);
         op->calls++;
-        op->seconds += seconds[i];
+        op->compute = cost.compute;
+        op->seconds += seconds[node.node];
         op->flops += cost.flops;
         op->bytes += cost.bytes;
     }
@@ -102,7 +110,7 @@ static enum graft_status time_subject(const struct subject *s, int64_t passes,
     if (seconds == NULL) return error_memory(e, "times", nodes * sizeof *seconds);
     for (size_t i = 0; i < nodes; i++) seconds[i] = INFINITY;
     out->seconds = INFINITY;
-    enum graft_status status = time_whole(s, &warm, e);
+    enum graft_status status = s->warm ? GRAFT_OK : time_whole(s, &warm, e);
     for (int64_t pass = 0; pass < passes && status == GRAFT_OK; pass++) {
         status = time_whole(s, &out->seconds, e);
         if (status == GRAFT_OK) status = program_profile(s->program, s->plan, s->live, seconds, e);
@@ -126,7 +134,7 @@ static enum graft_status stage_step(struct trainer *t, struct subject *s, struct
     status = loss_program_run(t->session, &t->train_program, &t->batch, 1.0 / (double)step.trained,
                               1, &loss, e);
     *s = (struct subject){t->train_program.program, t->train_program.plan, t->train_program.loss,
-                          .keys = 0};
+                          .warm = true, .compute = t->session->backend->compute};
     s->live[GRAFT_ROWS_TOKENS] = (int64_t)t->batch.token_count;
     s->live[GRAFT_ROWS_TRAINED] = (int64_t)t->batch.trained_count;
     for (size_t i = 0; i < t->batch.token_count; i++)
@@ -141,7 +149,8 @@ static enum graft_status bench_decode(struct trainer *t, size_t rows, int64_t pa
                                       struct error *e)
 {
     struct subject s = {generator_program_of(t->generator), generator_plan_of(t->generator),
-                        .keys = (int64_t)rows * (DECODE_FED + 1)};
+                        .keys = (int64_t)rows * (DECODE_FED + 1),
+                        .compute = t->session->backend->compute};
     enum graft_status status = generator_stage(t->generator, rows, DECODE_FED, s.live, e);
     out->tokens = out->rows = (int64_t)rows;
     return status == GRAFT_OK ? time_subject(&s, passes, limits, out, e) : status;
@@ -165,7 +174,8 @@ static enum graft_status bench(struct trainer *t, int64_t passes,
             status = stage_step(t, &s, &p[i], e);
             if (status == GRAFT_OK) status = time_subject(&s, passes, &report->limits, &p[i], e);
         } else if (i == BENCH_UPDATE) {
-            s = (struct subject){t->update.program, t->update.plan, t->update.norm, .keys = 0};
+            s = (struct subject){t->update.program, t->update.plan, t->update.norm,
+                                 .compute = GRAFT_DTYPE_F32};
             status = time_subject(&s, passes, &report->limits, &p[i], e);
         } else {
             status = bench_decode(t, i == BENCH_DECODE_ONE ? 1 : DECODE_ROWS, passes,

@@ -14,6 +14,7 @@
 struct bench_op {
     char title[128];
     int64_t calls;
+    int32_t compute; /* what products are multiplied in */
     double seconds, flops, bytes;
     double share; /* of the limit: the time that the device's best rates need, over seconds */
     bool memory;  /* which limit: memory's rate, else the multiply-adds' */

@@ -109,20 +109,22 @@ static void test_same_result(void **state)
 
 static void test_costs(void **state)
 {
-    const int64_t live[GRAFT_ROWS_KINDS] = {0, LIVE, 0};
     struct fixture f;
     struct str title = {0};
     (void)state;
     init(&f);
-    plan_node_title(f.plan, 0, live, &title);
+    struct profiled node = {.plan = f.plan, .live = {0, LIVE, 0}, .compute = GRAFT_DTYPE_F32};
+    profiled_title(&node, &title);
     assert_string_equal(title.data, "matmul F32 [5, 4] x [3, 4]^T");
-    struct node_cost product = plan_node_cost(f.plan, 0, live, 0);
+    struct node_cost product = profiled_cost(&node);
     assert_true(product.flops == 2.0 * LIVE * IN * OUT);
     assert_true(product.bytes == 4.0 * (LIVE * IN + IN * OUT + LIVE * OUT));
+    assert_int_equal(product.compute, GRAFT_DTYPE_F32);
+    node.node = 1;
     str_clear(&title);
-    plan_node_title(f.plan, 1, live, &title);
+    profiled_title(&node, &title);
     assert_string_equal(title.data, "silu");
-    assert_true(plan_node_cost(f.plan, 1, live, 0).bytes == 2.0 * 4.0 * LIVE * OUT);
+    assert_true(profiled_cost(&node).bytes == 2.0 * 4.0 * LIVE * OUT);
     str_free(&title);
     fini(&f);
 }
