@@ -182,8 +182,8 @@ static graft_value linear(struct graft_builder *b, const void *settings,
             .init = o->init_lora_weights == INIT_RANDOM ? GRAFT_INIT_KAIMING_UNIFORM : 0,
             .lr_scale = o->loraplus_lr_ratio});
     graft_value dropped = graft_dropout(b, x, o->lora_dropout);
-    graft_value branch = graft_linear(b, graft_linear(b, dropped, A), B);
-    branch = graft_scale(b, branch, scaling);
+    /* scaled where it is narrow: [T, r] */
+    graft_value branch = graft_linear(b, graft_scale(b, graft_linear(b, dropped, A), scaling), B);
     if (!o->use_dora) return graft_add(b, graft_base(b, s, x), branch);
     return dora(b, s, x, dropped, graft_scale(b, graft_matmul(b, B, A, 0, 0), scaling), branch);
 }
