@@ -11,7 +11,7 @@
 #include <time.h>
 
 enum {
-    ROUNDS = 5,
+    ROUNDS = 15,
     MULTIPLIES = 1 << 20,
     PARTS = 64,    /* tasks of a round */
     PART = 1 << 20 /* floats of a task's memory: together more than any cache */
