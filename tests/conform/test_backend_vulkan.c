@@ -3,8 +3,8 @@
  * The Vulkan backend's plugin, as it will be installed, against the double reference: every op, and
  * the gradients of whole programs. On the first device that the loader shows (VK_DRIVER_FILES names
  * its driver), or the one whose number is in GRAFT_TEST_DEVICE. Arguments: these ops alone; before
- * them, "narrow": the device must compute in f16; "every N": only every Nth case and the first of
- * each op.
+ * them, "narrow": the device must compute in f16; "every N" (or GRAFT_TEST_EVERY): only every Nth
+ * case and the first of each op.
  */
 /* Before cmocka, whose macro `fail` would hit a member of the builder's table. */
 #include "graph/op.h"
@@ -115,6 +115,8 @@ int main(int argc, char **argv)
     };
     ops = argv + 1;
     narrow = argc > 1 && strcmp(argv[1], "narrow") == 0;
+    const char *every = getenv("GRAFT_TEST_EVERY");
+    if (every != NULL) stride = (uint32_t)strtoul(every, NULL, 10);
     if (narrow) ops++;
     if (ops[0] != NULL && ops[1] != NULL && strcmp(ops[0], "every") == 0) {
         stride = (uint32_t)strtoul(ops[1], NULL, 10);
