@@ -299,6 +299,17 @@ static enum graft_status difference(const struct plugin *plugin, const char *nam
     return status;
 }
 
+/* False: this machine has nothing that the backend drives. */
+static bool has_device(const struct plugin *backend)
+{
+    struct device_request request = {.name = backend->path, .base_dir = ".", .threads = 1};
+    struct device *device = NULL;
+    struct error e = {0};
+    enum graft_status status = device_open(&request, &device, &e);
+    device_close(device);
+    return status != GRAFT_E_UNSUPPORTED;
+}
+
 void adapter_backends(const struct plugin *plugin, struct finding *f)
 {
     struct error e = {0};
@@ -311,7 +322,8 @@ void adapter_backends(const struct plugin *plugin, struct finding *f)
     for (size_t i = 0; i < list->count && f->text[0] == '\0'; i++) {
         const struct plugin *backend = list->items[i].plugin;
         double off = 0;
-        if (backend == NULL || backend->kind != GRAFT_PLUGIN_BACKEND) continue;
+        if (backend == NULL || backend->kind != GRAFT_PLUGIN_BACKEND || !has_device(backend))
+            continue;
         if (difference(plugin, backend->path, &off, &e) != GRAFT_OK)
             failed(f, backend->name, &e);
         else if (!(off <= 1e-3))

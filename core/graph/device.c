@@ -21,6 +21,7 @@ struct device {
     struct graft_device_info info;
     uint32_t index;
     struct error error; /* what the backend said last */
+    bool looked_at;     /* among others, for `auto`: that it has nothing is no news */
     struct backend backend;
 };
 
@@ -39,7 +40,7 @@ static void host_release(void *context, void *memory)
 static void host_log(void *context, const char *line)
 {
     const struct device *d = context;
-    log_info("%s: %s", d->plugin->name, line);
+    if (!d->looked_at) log_info("%s: %s", d->plugin->name, line);
 }
 
 static void host_error(void *context, const char *text)
@@ -154,6 +155,7 @@ static enum graft_status choose(const struct plugin **plugin, uint32_t *index, s
         if (list->items[i].plugin == NULL || list->items[i].plugin->kind != GRAFT_PLUGIN_BACKEND)
             continue;
         status = create(list->items[i].plugin, 1, &d, e);
+        if (status == GRAFT_OK) d->looked_at = true;
         for (uint32_t n = 0; status == GRAFT_OK && n < functions(d)->device_count(&d->host); n++) {
             if (!read_info(d, n, &info)) continue;
             if (!info.usable)

@@ -18,6 +18,7 @@ optimizer: {method: adamw, lr: 2.0e-3}
 train: {max_steps: 12, batch_size: 4, schedule: constant, seed: 3}
 eval: {every: 4}
 checkpoint: {every: 3}
+backend: cpu # a driver's own caches would count among the changes
 YAML
 
 shimmed() { # GRAFT_SHIM_...=VALUE COMMAND...
