@@ -126,11 +126,16 @@ enum graft_status folder_remove(const char *path, const char *const *names, size
     return walk(&w, path, "", 0);
 }
 
-/* "NAME.tmp-PID-N", as path_temporary makes it, for one of the names */
+static const char probe_name[] = ".graft"; /* of the file that tries a folder */
+
+/* "NAME.tmp-PID-N", as path_temporary makes it, for one of the names or the probe */
 static bool is_left_over(const char *entry, const char *const *names, size_t count)
 {
     const char *mark = strstr(entry, ".tmp-");
     if (mark == NULL || mark[5 + strspn(mark + 5, "0123456789-")] != '\0') return false;
+    if ((size_t)(mark - entry) == strlen(probe_name) &&
+        strncmp(entry, probe_name, strlen(probe_name)) == 0)
+        return true;
     for (size_t i = 0; i < count; i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0) return true;
     return false;
@@ -180,7 +185,7 @@ enum graft_status folder_make(const char *path, struct error *e)
 
 static enum graft_status probe(const char *folder, const char *wanted, struct error *e)
 {
-    char *base = path_join(folder, ".graft");
+    char *base = path_join(folder, probe_name);
     enum graft_status status = GRAFT_OK;
     int fd = -1;
     for (unsigned n = 0; base != NULL && fd < 0 && n < PATH_TRIES; n++) {
