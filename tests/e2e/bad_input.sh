@@ -41,7 +41,7 @@ edit() {
 }
 
 # --- the machine ---
-GRAFT_KERNELS=fast refused 'backend: auto: .*GRAFT_KERNELS: found "fast", this processor has .*baseline' train recipe.yaml
+VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere GRAFT_KERNELS=fast refused 'backend: auto: .*GRAFT_KERNELS: found "fast", this processor has .*baseline' train recipe.yaml
 GRAFT_KERNELS=fast set_to 'backend cpu, device 0 cannot be used: GRAFT_KERNELS: found "fast"' backend=cpu
 set_to 'the plan needs [0-9.]+ [TPG]iB, cpu has .*micro_batch_tokens' train.micro_batch_tokens=16777216
 set_to '.*threads' backend.threads=-1
