@@ -31,10 +31,8 @@ static bool ask(void *context, size_t done, size_t total)
 
 static enum graft_status open_base(struct base *b, const struct settings *s, struct error *e)
 {
-    static const char *const quantize[] = {"keep", "nf4"};
-    struct session_request request = {.model = s->model.path,
-                                      .quantize = quantize[s->model.quantize],
-                                      .template_name = s->data.template_name};
+    struct session_request request = source_request(s);
+    request.adapter_count = 0;
     enum graft_status status = session_open(&request, &b->session, e);
     if (status != GRAFT_OK) return status;
     struct data_tokenize_options options = {.tokenizer = b->session->tokenizer,

@@ -32,19 +32,6 @@ static bool holds_comparison(const char *path)
     return has(path, "runs");
 }
 
-static bool is_empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    bool empty = true;
-    if (dir == NULL) return errno == ENOENT;
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-            strcmp(d->d_name, "lock") != 0)
-            empty = false;
-    closedir(dir);
-    return empty;
-}
-
 enum graft_status compare_folder_check(const char *path, enum run_mode mode, struct error *e)
 {
     bool folder = path_kind(path) == PATH_FOLDER, holds = folder && holds_comparison(path);
@@ -53,7 +40,7 @@ enum graft_status compare_folder_check(const char *path, enum run_mode mode, str
                          "output: %s holds a comparison; go on with --resume, start anew with "
                          "--overwrite, or choose another folder",
                          path);
-    if (mode == RUN_OVERWRITE && folder && !holds && !is_empty(path))
+    if (mode == RUN_OVERWRITE && folder && !holds && !folder_is_empty(path))
         return error_set(e, GRAFT_E_INVALID,
                          "output: %s holds other files and no comparison; --overwrite removes "
                          "comparisons only",

@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 /* ---- one file ---- */
 
 struct atomic_file;
@@ -51,11 +53,14 @@ GRAFT_MUST_USE enum graft_status folder_make(const char *path, struct error *e);
 GRAFT_MUST_USE enum graft_status folder_remove(const char *path, const char *const *names,
                                                size_t count, struct error *e);
 
-/* Removes what a kill left in this folder: the entries "NAME.tmp-PID-N" whose NAME begins with one of
- * `names`, folders with all that is in them. Only for who holds the lock of what is written there.
- * A folder that does not exist is fine. */
+/* Removes what a kill left in this folder: the entries "NAME.tmp-PID-N" whose NAME begins with one
+ * of `names`, folders with all that is in them. Only for who holds the lock of what is written
+ * there. A folder that does not exist is fine. */
 GRAFT_MUST_USE enum graft_status folder_sweep(const char *path, const char *const *names,
                                               size_t count, struct error *e);
+
+/* Nothing but "lock" in it, or no folder there; false where it cannot be read. */
+bool folder_is_empty(const char *path);
 
 /* Could files be made in this folder, or in it once it is made? Tried with a real file in it or in
  * its nearest parent that exists; nothing stays. GRAFT_E_INVALID with the reason if not. */

@@ -156,6 +156,19 @@ enum graft_status folder_sweep(const char *path, const char *const *names, size_
     return status;
 }
 
+bool folder_is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    bool empty = true;
+    if (dir == NULL) return errno == ENOENT;
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+            strcmp(d->d_name, "lock") != 0)
+            empty = false;
+    closedir(dir);
+    return empty;
+}
+
 /* ---- making ---- */
 
 /* One folder; its parent exists. */

@@ -30,10 +30,20 @@ static enum graft_status list_folders(struct source *s, const char *path, struct
     return folders != NULL ? GRAFT_OK : error_memory(e, "a list of adapters", count);
 }
 
+struct session_request source_request(const struct settings *s)
+{
+    static const char *const quantize[] = {"keep", "nf4"};
+    return (struct session_request){.model = s->model.path,
+                                    .quantize = quantize[s->model.quantize],
+                                    .template_name = s->data.template_name,
+                                    .adapters = s->adapters,
+                                    .adapter_count = s->adapter_count,
+                                    .seed = (uint64_t)s->train.seed};
+}
+
 static enum graft_status open_run(const char *path, const char *model, struct source *s,
                                   struct error *e)
 {
-    static const char *const quantize[] = {"keep", "nf4"};
     char *recipe = path_join(path, "recipe.yaml");
     char *set = model != NULL ? mem_format("model.path=%s", model) : NULL;
     const char *sets[1] = {set};
@@ -45,12 +55,8 @@ static enum graft_status open_run(const char *path, const char *model, struct so
     mem_free(recipe);
     mem_free(set);
     if (status != GRAFT_OK) return status;
-    s->request = (struct session_request){.model = s->settings->model.path,
-                                          .quantize = quantize[s->settings->model.quantize],
-                                          .template_name = s->settings->data.template_name,
-                                          .adapters = s->settings->adapters,
-                                          .adapter_count = s->settings->adapter_count,
-                                          .from_files = true};
+    s->request = source_request(s->settings);
+    s->request.from_files = true;
     return list_folders(s, path, e);
 }
 

@@ -21,6 +21,9 @@ GRAFT_MUST_USE enum graft_status source_open(const char *path, const char *model
                                              struct source *out, struct error *e);
 void source_free(struct source *source);
 
+/* The model and the adapters of a recipe, to be trained; borrowed from it. */
+struct session_request source_request(const struct settings *settings);
+
 /* The device that a recipe asks for, or any where it is NULL; `backend`: another by name, or NULL.
  */
 struct device_request source_device(const struct settings *settings, const char *backend);

@@ -48,19 +48,6 @@ static bool holds_run(const char *path)
     return has_file(path, "checkpoints");
 }
 
-static bool is_empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    bool empty = true;
-    if (dir == NULL) return errno == ENOENT;
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-            strcmp(d->d_name, "lock") != 0)
-            empty = false;
-    closedir(dir);
-    return empty;
-}
-
 enum graft_status run_folder_check(const char *path, enum run_mode mode, struct error *e)
 {
     enum path_kind kind = path_kind(path);
@@ -73,7 +60,7 @@ enum graft_status run_folder_check(const char *path, enum run_mode mode, struct 
             "output: %s holds a run; go on with --resume, start anew with --overwrite, "
             "or choose another folder",
             path);
-    if (kind == PATH_FOLDER && mode == RUN_OVERWRITE && !holds_run(path) && !is_empty(path))
+    if (kind == PATH_FOLDER && mode == RUN_OVERWRITE && !holds_run(path) && !folder_is_empty(path))
         return error_set(e, GRAFT_E_INVALID,
                          "output: %s holds other files and no run; --overwrite removes runs only",
                          path);

@@ -15,14 +15,7 @@ enum { AUTO_MICRO_TOKENS = 2048, EVAL_SLOTS = 32 };
 
 static enum graft_status open_session(struct trainer *t, struct error *e)
 {
-    static const char *const quantize[] = {"keep", "nf4"};
-    const struct settings *s = t->settings;
-    struct session_request request = {.model = s->model.path,
-                                      .quantize = quantize[s->model.quantize],
-                                      .template_name = s->data.template_name,
-                                      .adapters = s->adapters,
-                                      .adapter_count = s->adapter_count,
-                                      .seed = (uint64_t)s->train.seed};
+    struct session_request request = source_request(t->settings);
     return session_open(&request, &t->session, e);
 }
 
