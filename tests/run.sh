@@ -19,7 +19,7 @@ may_skip=(
     'build-asan vulkan/.*'   # nothing: its driver is not for sanitizers, conform/ meets the system's
 )
 # Too slow under sanitizers; the release tree runs them.
-not_sanitized=''
+not_sanitized='^e2e/compare$'
 
 started=$SECONDS
 cores=$(nproc 2>/dev/null || echo 2)
