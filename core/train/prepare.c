@@ -33,6 +33,20 @@ static struct data_tokenize_options tokenize_options(const struct trainer *t)
         .first_virtual = (int32_t)model_config(t->session->model)->vocab};
 }
 
+/* What is trained on: every row's tokens and labels, whatever the files look like. */
+static void hash_rows(struct trainer *t)
+{
+    struct hash h;
+    hash_begin(&h);
+    for (size_t i = 0; i < t->tokens.count; i++) {
+        const struct data_sequence *row = &t->tokens.rows[i];
+        hash_add(&h, &row->length, sizeof row->length);
+        hash_add(&h, row->ids, row->length * sizeof *row->ids);
+        hash_add(&h, row->labels, row->length * sizeof *row->labels);
+    }
+    hash_end_hex(&h, t->rows_hash);
+}
+
 static enum graft_status read_data(struct trainer *t, struct error *e)
 {
     const struct settings *s = t->settings;
@@ -54,6 +68,7 @@ static enum graft_status read_data(struct trainer *t, struct error *e)
         t->has_final = status == GRAFT_OK;
     }
     if (status != GRAFT_OK) return status;
+    hash_rows(t);
     data_log_pairs(&t->tokens.ledger);
     log_info("%zu rows, %zu tokens, %zu of them trained", t->tokens.ledger.rows,
              t->tokens.ledger.tokens, t->tokens.ledger.trained);

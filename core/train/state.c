@@ -43,31 +43,15 @@ static json_t *rows_json(const struct eval_measure *m)
     return list;
 }
 
-/* What is trained on: every row's tokens and labels, whatever the files look like. */
-static void rows_hash(const struct trainer *t, char hex[HASH_HEX_SIZE])
-{
-    struct hash h;
-    hash_begin(&h);
-    for (size_t i = 0; i < t->tokens.count; i++) {
-        const struct data_sequence *row = &t->tokens.rows[i];
-        hash_add(&h, &row->length, sizeof row->length);
-        hash_add(&h, row->ids, row->length * sizeof *row->ids);
-        hash_add(&h, row->labels, row->length * sizeof *row->labels);
-    }
-    hash_end_hex(&h, hex);
-}
-
 json_t *trainer_state(const struct trainer *t)
 {
-    char rows[HASH_HEX_SIZE];
-    rows_hash(t, rows);
     return json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s, s:s}", "step",
                      (json_int_t)t->step, "tokens_seen", (json_int_t)t->tokens_seen, "seconds",
                      t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row, "loss_scale",
                      t->loss_scale.value, "steps_at_scale", (json_int_t)t->loss_scale.steps,
                      "best_loss", real(t->best_loss), "best_step", (json_int_t)t->best_step,
                      "bad_evals", (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
-                     rows_json(&t->before), "recipe", t->recipe, "rows", rows);
+                     rows_json(&t->before), "recipe", t->recipe, "rows", t->rows_hash);
 }
 
 static enum graft_status restore_evals(struct trainer *t, const json_t *list, struct error *e)
@@ -105,9 +89,7 @@ static enum graft_status restore_rows(const struct trainer *t, const json_t *lis
 static enum graft_status same_rows(const struct trainer *t, const json_t *state, struct error *e)
 {
     const char *then = json_string_value(json_object_get(state, "rows"));
-    char now[HASH_HEX_SIZE];
-    rows_hash(t, now);
-    if (then == NULL || strcmp(then, now) == 0) return GRAFT_OK;
+    if (then == NULL || strcmp(then, t->rows_hash) == 0) return GRAFT_OK;
     return error_set(e, GRAFT_E_INVALID,
                      "--resume: data.train: the training rows are not those that the checkpoint of "
                      "step %lld was trained on; put them back, or begin anew with --overwrite",

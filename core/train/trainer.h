@@ -5,6 +5,7 @@
 #ifndef CORE_TRAIN_TRAINER_H
 #define CORE_TRAIN_TRAINER_H
 
+#include "base/hash.h"
 #include "data/order.h"
 #include "eval/eval.h"
 #include "train/checkpoint.h"
@@ -21,6 +22,7 @@ struct trainer {
 
     struct data_rows rows;
     struct data_tokens tokens;
+    char rows_hash[HASH_HEX_SIZE]; /* of tokens: checkpoints hold it */
     struct data_order order;
     struct eval_set valid, final; /* final: test if given, else valid */
     bool has_valid, has_final;
