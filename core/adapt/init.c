@@ -4,6 +4,7 @@
  */
 #include "adapt/internal.h"
 
+#include "base/log.h"
 #include "base/random.h"
 #include "graph/once.h"
 
@@ -107,6 +108,45 @@ static enum graft_status compute(struct adapt *a, const struct backend *backend,
     return status;
 }
 
+/* "lora_alpha is 32 there and 16 here" for each option that differs. */
+static void list_differences(const struct option_values *there, const struct option_values *here,
+                             struct str *out)
+{
+    json_t *then = option_values_json(there, true), *now = option_values_json(here, true), *value;
+    const char *key;
+    json_object_foreach(then, key, value)
+    {
+        const json_t *mine = json_object_get(now, key);
+        if (mine == NULL || json_equal(value, mine)) continue;
+        str_printf(out, "%s%s is ", out->length != 0 ? ", " : "", key);
+        json_write(out, value, 0, false);
+        str_puts(out, " there and ");
+        json_write(out, mine, 0, false);
+        str_puts(out, " here");
+    }
+    json_decref(then);
+    json_decref(now);
+}
+
+/* The numbers of another adapter mean what they meant only with its settings: a warning, since it
+ * may be wanted. */
+static void compare_settings(const struct settings_adapter *here, const char *folder)
+{
+    struct settings_adapter there = {NULL};
+    struct arena arena = {0};
+    struct error e = {0};
+    struct str differences = {0};
+    if (adapt_read_config(folder, &arena, &there, &e) != GRAFT_OK)
+        log_warning("adapter.init_from: with which settings it was trained is not known: %s",
+                    e.text);
+    else if (there.plugin == here->plugin) /* else its tensors will be missing */
+        list_differences(there.options, here->options, &differences);
+    if (differences.length != 0) log_warning("adapter.init_from: %s: %s", folder, differences.data);
+    option_values_destroy(there.options);
+    str_free(&differences);
+    arena_free(&arena);
+}
+
 enum graft_status adapt_init(struct adapt *a, const struct backend *backend, struct error *e)
 {
     enum graft_status status = draw(a, backend, e);
@@ -116,7 +156,10 @@ enum graft_status adapt_init(struct adapt *a, const struct backend *backend, str
         const char *folder = a->layers[i].settings->init_from;
         if (folder == NULL) continue;
         status = adapt_load(a, i, folder, backend, e);
-        if (status != GRAFT_OK) error_place(e, "adapter.init_from");
+        if (status != GRAFT_OK)
+            error_place(e, "adapter.init_from");
+        else if (adapt_layout(a, i) != GRAFT_LAYOUT_FULL)
+            compare_settings(a->layers[i].settings, folder);
     }
     return status;
 }

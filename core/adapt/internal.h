@@ -176,6 +176,7 @@ const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *ke
                            struct arena *arena);
 
 /* after.c: the part of a table that a plugin of an older sdk has not; NULL there. */
+enum graft_layout adapt_layout(const struct adapt *a, size_t adapter); /* of its files */
 const struct graft_adapter *adapt_later(const struct layer *layer);
 /* after.c: a parameter or a state of a site; NULL: there is none, or memory ran out. */
 const struct stored *adapt_find(const struct adapt *a, size_t layer, const char *site, bool state,

@@ -121,7 +121,7 @@ static json_t *times(const json_t *number, double factor)
     return json_is_integer(number) ? json_integer((json_int_t)llround(value)) : json_real(value);
 }
 
-static enum graft_layout layout_of(const struct adapt *a, size_t adapter)
+enum graft_layout adapt_layout(const struct adapt *a, size_t adapter)
 {
     return (enum graft_layout)a->layers[adapter].functions->layout;
 }
@@ -179,7 +179,7 @@ static enum graft_status write_config(const struct adapt *a, size_t index, const
                                       const char *base_name, json_t *pattern, struct error *e)
 {
     struct str text = {0};
-    bool hub = layout_of(a, index) == GRAFT_LAYOUT_ADAPTERHUB;
+    bool hub = adapt_layout(a, index) == GRAFT_LAYOUT_ADAPTERHUB;
     json_t *config = hub ? hub_config(a, index, base_name) : config_json(a, index, base_name);
     char *path = path_join(folder, "adapter_config.json");
     enum graft_status status = GRAFT_OK;
@@ -206,7 +206,7 @@ struct tensors {
 
 static const char *file_name(const struct adapt *a, size_t adapter)
 {
-    switch (layout_of(a, adapter)) {
+    switch (adapt_layout(a, adapter)) {
     case GRAFT_LAYOUT_ADAPTERHUB: return "adapter.safetensors";
     case GRAFT_LAYOUT_FULL: return "full.safetensors";
     case GRAFT_LAYOUT_PEFT:
@@ -218,7 +218,7 @@ static const char *file_name(const struct adapt *a, size_t adapter)
 /* Shared ones go by their bare name. */
 static const char *file_key(const struct adapt *a, const struct parameter *p, struct arena *arena)
 {
-    enum graft_layout layout = layout_of(a, p->adapter);
+    enum graft_layout layout = adapt_layout(a, p->adapter);
     if (layout == GRAFT_LAYOUT_ADAPTERHUB) return hub_key(p, arena);
     return p->shared ? p->key : adapt_site_key(a, p->adapter, p->key, arena);
 }
@@ -226,8 +226,8 @@ static const char *file_key(const struct adapt *a, const struct parameter *p, st
 const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *key,
                            struct arena *arena)
 {
-    return layout_of(a, adapter) == GRAFT_LAYOUT_FULL ? key
-                                                      : arena_format(arena, "%s%s", prefix, key);
+    return adapt_layout(a, adapter) == GRAFT_LAYOUT_FULL ? key
+                                                         : arena_format(arena, "%s%s", prefix, key);
 }
 
 static enum graft_status read_parameters(const struct adapt *a, size_t index,
@@ -333,8 +333,8 @@ struct source {
 static bool same_key(const struct adapt *a, const struct parameter *p, const char *name,
                      const char *key)
 {
-    return layout_of(a, p->adapter) == GRAFT_LAYOUT_ADAPTERHUB ? hub_same(name, key)
-                                                               : strcmp(name, key) == 0;
+    return adapt_layout(a, p->adapter) == GRAFT_LAYOUT_ADAPTERHUB ? hub_same(name, key)
+                                                                  : strcmp(name, key) == 0;
 }
 
 /* PEFT keeps whole modules as the model has them: in bf16, say. */

@@ -57,6 +57,14 @@ number_is "$(number out flops_f32) > 1e8 && $(number out seconds programs) > 0"
 gives 2 "$graft" bench recipe.yaml --passes 0
 grep -q -- '--passes: found "0", expected an integer from 1' err || fail "a pass count of 0 is not named"
 
+# --- starting from another adapter, with its settings or with others ---
+gives 0 "$graft" train recipe.yaml --set output=more --set train.max_steps=2 --set adapter.init_from=run
+grep -q 'init_from' err && fail "the same settings are told apart: $(grep init_from err)"
+gives 0 "$graft" train recipe.yaml --set output=other --set train.max_steps=2 --set adapter.init_from=run \
+    --set adapter.lora_alpha=32
+grep -q '^graft: warning: adapter.init_from: .*run: lora_alpha is 16.* there and 32.* here$' err ||
+    fail "another lora_alpha: $(cat err)"
+
 # --- a run that bursts says where ---
 gives 1 "$graft" train recipe.yaml --set output=burst --set optimizer.lr=1e6 --set optimizer.weight_decay=1e6 \
     --set train.max_grad_norm=0
