@@ -132,7 +132,7 @@ static void list_differences(const struct option_values *there, const struct opt
  * may be wanted. */
 static void compare_settings(const struct settings_adapter *here, const char *folder)
 {
-    struct settings_adapter there = {NULL};
+    struct settings_adapter there = {0};
     struct arena arena = {0};
     struct error e = {0};
     struct str differences = {0};
