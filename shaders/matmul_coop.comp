@@ -37,8 +37,30 @@ shared NARROW tile_a[LA * SA];
 shared NARROW tile_b[LB * SB];
 shared float tile_c[SUBGROUPS * TM * TN];
 
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer aligned { float v[]; };
+
 #define MATRIX(type, rows, columns, use) coopmat<type, gl_ScopeSubgroup, rows, columns, use>
 const int ROWS = gl_CooperativeMatrixLayoutRowMajor, COLUMNS = gl_CooperativeMatrixLayoutColumnMajor;
+
+/* Eight numbers of b in their tile; a weight of the matrices' own type as it is. */
+void put_b(product p, uint row, uint column, uint rows, uint columns, uint to)
+{
+#ifndef COOP_BF16
+    if (DTYPE == F16 && !RAGGED_B) {
+        bool inside = row < rows && column < columns;
+        uvec4 q = weight4(p.b).v[inside ? (p.b_first + row * p.b_stride + column) / 8 : 0];
+        for (uint i = 0; i < 8; i += 2) {
+            f16vec2 two = unpackFloat2x16(inside ? q[i / 2] : 0u);
+            tile_b[to + i] = two.x;
+            tile_b[to + i + 1] = two.y;
+        }
+        return;
+    }
+#endif
+    float x[8];
+    load_b(p, row, column, rows, columns, x);
+    for (uint i = 0; i < 8; i++) tile_b[to + i] = NARROW(x[i]);
+}
 
 void load_tiles(product p, uint m0, uint n0, uint k0)
 {
@@ -56,10 +78,9 @@ void load_tiles(product p, uint m0, uint n0, uint k0)
     for (uint t = gl_LocalInvocationIndex; t < LB * UB; t += threads) {
         uint line = t / UB, at = t % UB * 8;
         if (TRANSPOSE_B)
-            load_b(p, n0 + line, k0 + at, p.n, p.k, x);
+            put_b(p, n0 + line, k0 + at, p.n, p.k, line * SB + at);
         else
-            load_b(p, k0 + line, n0 + at, p.k, p.n, x);
-        for (uint i = 0; i < 8; i++) tile_b[line * SB + at + i] = NARROW(x[i]);
+            put_b(p, k0 + line, n0 + at, p.k, p.n, line * SB + at);
     }
 }
 
@@ -97,6 +118,13 @@ void main()
                     sum[i * CN + j] = coopMatMulAdd(a[i], b, sum[i * CN + j]);
             }
         }
+    }
+    if (!ADD && m0 + BM <= p.m && n0 + BN <= p.n && p.n % 4 == 0) { /* whole, and aligned */
+        for (uint i = 0; i < CM * CN; i++)
+            coopMatStore(
+                sum[i], aligned(args.c).v,
+                p.c_first + (m0 + sm + i / CN * TM) * p.n + n0 + sn + i % CN * TN, p.n, ROWS);
+        return;
     }
     /* Through shared memory, where a matrix may hang over the edge; barriers for all, since those
      * of some subgroups alone go wrong on some drivers. */

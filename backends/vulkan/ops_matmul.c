@@ -85,21 +85,23 @@ static struct tile scalar_tile(const struct vk_caps *caps, const struct vk_produ
     return t;
 }
 
-/* Tiles of 64 x 64 in subgroups of 2 x 2 matrices, of 16 where the product is narrow, of 128 x 128
- * in subgroups of 2 x 4 where it is large. Matrices are 16 or 8 wide. */
+/* Tiles of 64 x 64, a subgroup 32 x 32 of it; 16 wide where the product is narrow; 128 x 128 in
+ * subgroups of 32 x 64 where it is large. Matrices are 16 or 8 wide. Subgroups of few lanes are a
+ * processor's: more matrices to each, and fewer barriers. */
 static struct tile cooperative_tile(const struct vk_caps *caps, const struct vk_product *p,
                                     const struct vk_matrix *matrix, enum vk_shader shader)
 {
     bool large = p->m >= 4 * WIDE && p->n >= 2 * WIDE && matrix->m == 16 && matrix->n == 16 &&
                  caps->shared_bytes >= 32768 && caps->threads >= 8 * caps->subgroup;
-    bool thin = p->n <= 16;
-    uint32_t rows = 2, columns = thin ? 16 / matrix->n : large ? 4 : 2;
+    bool thin = p->n <= 16, few_lanes = caps->subgroup <= FEW_LANES;
+    uint32_t rows = (few_lanes ? 64 : 32) / matrix->m, width = thin ? 16 : large ? 64 : 32;
+    uint32_t columns = width / matrix->n;
     uint32_t down = (large ? WIDE : TILE) / matrix->m / rows;
     uint32_t across = thin ? 1 : (large ? WIDE : TILE) / matrix->n / columns;
     struct tile t = {.shader = shader, .subgroup = caps->subgroup, .own_count = 7};
     t.m = down * rows * matrix->m;
     t.n = across * columns * matrix->n;
-    t.k = 32;
+    t.k = few_lanes && caps->shared_bytes >= 32768 ? TILE : 32;
     t.threads = caps->subgroup * down * across;
     t.own[0] = matrix->m;
     t.own[1] = matrix->n;

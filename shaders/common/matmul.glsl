@@ -31,6 +31,7 @@ layout(push_constant, scalar) uniform push
 
 /* What this workgroup has a tile of. */
 struct product {
+    floats a;
     weight b;
     uint m, n, k, k_begin;
     uint a_first, b_first, c_first, a_stride, b_stride;
@@ -46,6 +47,7 @@ product product_begin()
     p.n = args.n;
     p.k_begin = split * args.split_k;
     p.k = min(live_rows(args.k_kind, args.k), p.k_begin + args.split_k);
+    p.a = args.a;
     p.b = args.b;
     p.a_first = at * args.m * args.k;
     p.b_first = args.b_first + at * args.n * args.k;
@@ -56,28 +58,30 @@ product product_begin()
     return p;
 }
 
-/* Eight numbers of a along its stored rows [rows, columns]; zeros outside. */
+/* Eight numbers of a along its stored rows [rows, columns]; zeros outside. Whole pieces are read
+ * without a branch: those outside from the beginning of a, which is always there. */
 void load_a(product p, uint row, uint column, uint rows, uint columns, out float x[8])
 {
-    for (uint i = 0; i < 8; i++) x[i] = 0.0;
-    if (row >= rows) return;
-    uint at = p.a_first + row * p.a_stride + column;
-    if (!RAGGED_A && column < columns) {
-        vec4 low = vectors(args.a).v[at / 4], high = vectors(args.a).v[at / 4 + 1];
-        for (uint i = 0; i < 8; i++) x[i] = i < 4 ? low[i % 4] : high[i % 4];
+    bool inside = row < rows && column < columns;
+    uint at = inside ? p.a_first + row * p.a_stride + column : 0;
+    if (!RAGGED_A) {
+        vec4 low = vectors(p.a).v[at / 4], high = vectors(p.a).v[at / 4 + 1];
+        for (uint i = 0; i < 8; i++) x[i] = inside ? (i < 4 ? low[i % 4] : high[i % 4]) : 0.0;
     }
     for (uint i = 0; RAGGED_A && i < 8; i++)
-        if (column + i < columns) x[i] = floats(args.a).v[at + i];
+        x[i] = inside && column + i < columns ? p.a.v[at + i] : 0.0;
 }
 
 void load_b(product p, uint row, uint column, uint rows, uint columns, out float x[8])
 {
-    for (uint i = 0; i < 8; i++) x[i] = 0.0;
-    if (row >= rows) return;
-    uint at = p.b_first + row * p.b_stride + column;
-    if (!RAGGED_B && column < columns) decode8(DTYPE, p.b, at, x);
+    bool inside = row < rows && column < columns;
+    uint at = inside ? p.b_first + row * p.b_stride + column : 0;
+    if (!RAGGED_B) {
+        decode8(DTYPE, p.b, at, x);
+        for (uint i = 0; i < 8; i++) x[i] = inside ? x[i] : 0.0;
+    }
     for (uint i = 0; RAGGED_B && i < 8; i++)
-        if (column + i < columns) x[i] = decode1(DTYPE, p.b, at + i);
+        x[i] = inside && column + i < columns ? decode1(DTYPE, p.b, at + i) : 0.0;
 }
 
 void store(product p, uint m, uint n, float x)

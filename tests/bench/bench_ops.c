@@ -5,32 +5,12 @@
  * size, where it is installed, on one thread and on as many as the op has. Not a test.
  *   bench_ops [tokens [part of an op's name]]
  */
-#include "bench/program.h"
-
-#include <time.h>
+#include "bench/inputs.h"
 
 enum { C = 576, I = 1536, H = 9, G = 3, D = 64, V = 49152, RANK = 8, LAYERS = 30 };
 #define LIST(...) ((const uint32_t[]){__VA_ARGS__, PROGRAM_END})
 
 static int64_t tokens = 600;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static float *floats(int64_t n)
-{
-    static uint32_t seed = 1;
-    float *x = malloc((size_t)n * sizeof *x);
-    for (int64_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        x[i] = (float)(seed >> 8) / 16777216.0f - 0.5f;
-    }
-    return x;
-}
 
 static uint32_t in(struct program *p, struct graft_shape s)
 {
@@ -42,27 +22,6 @@ static uint32_t ints(struct program *p, int64_t n, int64_t from, int64_t step)
     int32_t *x = malloc((size_t)n * sizeof *x);
     for (int64_t i = 0; i < n; i++) x[i] = (int32_t)(from + i * step);
     return program_tensor(p, GRAFT_DTYPE_I32, graft_shape1(n), x);
-}
-
-static uint32_t weight(struct program *p, int32_t dtype, int64_t rows, int64_t columns)
-{
-    float *x = floats(rows * columns);
-    size_t bytes = (size_t)rows * quant_row_bytes(dtype, columns);
-    uint8_t *w;
-    if (dtype == GRAFT_DTYPE_NF4) {
-        float *absmax = malloc((size_t)(rows * columns) * sizeof *absmax);
-        bytes = nf4_bytes(rows * columns, 64, true);
-        w = malloc(bytes);
-        nf4_init((void *)w, rows * columns, 64, true);
-        quantize_nf4(x, 0, rows * columns, (void *)w, absmax);
-        quantize_nf4_scales(absmax, (void *)w);
-        free(absmax);
-    } else {
-        w = calloc(1, bytes);
-        quantize_row(dtype, x, w, rows * columns);
-    }
-    free(x);
-    return program_sized(p, dtype, graft_shape2(rows, columns), w, bytes);
 }
 
 static uint32_t out(struct program *p, struct graft_shape s)
@@ -265,7 +224,7 @@ int main(int argc, char **argv)
         {"decode logits", GRAFT_OP_MATMUL, GRAFT_DTYPE_Q4_1, 1, V, C, 0, 1, 0},
         {"decode 8 gate", GRAFT_OP_MATMUL, GRAFT_DTYPE_Q4_1, 8, I, C, 0, 1, 0},
     };
-    const struct graft_plugin *plugin = program_plugin();
+    const struct graft_plugin *plugin = program_plugin("cpu");
     if (plugin == NULL) {
         fprintf(stderr, "no backend-cpu.so in %s\n", GRAFT_BUILD_DIR);
         return 1;

@@ -98,8 +98,8 @@ static inline void program_host_fini(struct program_host *h)
     thread_pool_destroy(h->pool);
 }
 
-/* backend-cpu.so of this build tree. */
-static inline const struct graft_plugin *program_plugin(void)
+/* backend-<name>.so of this build tree. */
+static inline const struct graft_plugin *program_plugin(const char *name)
 {
     glob_t found;
     const struct graft_plugin *plugin = NULL;
@@ -107,8 +107,8 @@ static inline const struct graft_plugin *program_plugin(void)
     memset(&found, 0, sizeof found);
     for (const char *stars = "/*/*"; *stars != '\0'; stars += 2) {
         char pattern[1024];
-        snprintf(pattern, sizeof pattern, "%s%s/graft/plugins/backend-cpu.so", GRAFT_BUILD_DIR,
-                 stars);
+        snprintf(pattern, sizeof pattern, "%s%s/graft/plugins/backend-%s.so", GRAFT_BUILD_DIR,
+                 stars, name);
         glob(pattern, flags, NULL, &found);
         flags = GLOB_APPEND;
     }

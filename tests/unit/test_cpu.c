@@ -320,7 +320,7 @@ static void losses_are_the_reference(void **state)
 
 int main(void)
 {
-    const struct graft_plugin *plugin = program_plugin();
+    const struct graft_plugin *plugin = program_plugin("cpu");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matmul_is_the_reference),
         cmocka_unit_test(matmul_takes_every_type),

@@ -272,7 +272,7 @@ static void buffers_keep_their_bounds(void **state)
 
 int main(void)
 {
-    const struct graft_plugin *plugin = program_plugin();
+    const struct graft_plugin *plugin = program_plugin("cpu");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_may_be_absent),
         cmocka_unit_test(live_rows_bound_the_work),
