@@ -14,8 +14,7 @@ for weights in 'path: Q4_1.gguf' 'path: F32.gguf, quantize: nf4'; do
     for method in "${methods[@]}"; do
         for backend in cpu vulkan; do
             train "$backend" --set "model={$weights, compute: f32}" --set "adapter={method: $method}" \
-                --set train.max_steps=50 --set train.batch_size=2 --set backend=$backend \
-                --set checkpoint.every=0
+                --set train.max_steps=50 --set backend=$backend --set checkpoint.every=0
         done
         echo "$weights, ${method%%,*}"
         near cpu vulkan 1e-3 50
