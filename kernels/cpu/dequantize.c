@@ -10,11 +10,11 @@
 #include "cpu/lanes.h"
 #include "ref/half.h"
 
-/* Eight codes, one a byte, times d plus m. */
+/* Eight codes, one a byte, times d plus m; q d is exact, so it is the reference's number. */
 static void scale_codes(__m128i codes, __m256 d, __m256 m, float *y)
 {
     __m256 q = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(codes));
-    _mm256_storeu_ps(y, _mm256_add_ps(_mm256_mul_ps(q, d), m));
+    _mm256_storeu_ps(y, _mm256_fmadd_ps(q, d, m));
 }
 
 /* {f16 d; f16 m; u8 q[16]}: y = q * d + m */
@@ -69,11 +69,12 @@ static void run_nf4(const struct graft_nf4 *w, int64_t first, int64_t count, flo
     const __m128i low = _mm_set1_epi8(15);
     const uint8_t *codes = (const uint8_t *)w + w->codes;
     const float *map = floats(w, w->map);
+    int nested = w->nested_block > 0 ? __builtin_ctz(w->nested_block) : 0;
     __m256 map0 = _mm256_loadu_ps(map), map1 = _mm256_loadu_ps(map + 8);
     while (count > 0) {
         int64_t block = first / w->block, end = (block + 1) * w->block;
         int64_t run = count < end - first ? count : end - first;
-        __m256 scale = _mm256_set1_ps(nf4_scale(w, block));
+        __m256 scale = _mm256_set1_ps(nf4_scale(w, block, nested));
         __m256 table0 = _mm256_mul_ps(map0, scale), table1 = _mm256_mul_ps(map1, scale);
         for (int64_t i = 0; i < run; i += BLOCK, y += BLOCK) {
             const uint8_t *from = codes + (first + i) / 2;

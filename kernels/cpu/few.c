@@ -13,8 +13,7 @@
 enum {
     MOST_ROWS = 6, /* of a tile */
     WIDE_ROWS = 3, /* of a tile over both panels */
-    DEPTH = 64, /* columns at once, if a block is no larger: panels that stay in the first cache */
-    LINE = 64   /* bytes of a cache line */
+    DEPTH = 64 /* columns at once, if a block is no larger: panels that stay in the first cache */
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -22,9 +21,10 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t depth_of(int32_t dtype)
+/* One row may need no panels. */
+static int64_t depth_of(const struct few *f)
 {
-    return quant_block(dtype) > DEPTH ? GEMM_DEPTH : DEPTH;
+    return f->m == 1 || quant_block(f->dtype) > DEPTH ? GEMM_DEPTH : DEPTH;
 }
 
 struct part {
@@ -89,39 +89,26 @@ static void multiply(const float *x, int64_t x_row, int64_t m, int64_t k, const 
     }
 }
 
-/* Bytes that will be read soon, by this task or the one behind it: fetched part by part, so that
- * memory works while we compute. The hardware does not see the pattern: pieces of many rows. */
-struct ahead {
-    const uint8_t *at, *end;
-    int64_t step;
-};
-
-static void fetch_part(struct ahead *ahead)
-{
-    const uint8_t *end = ahead->at + smaller(ahead->step, ahead->end - ahead->at);
-    for (; ahead->at < end; ahead->at += LINE) __builtin_prefetch(ahead->at, 0, 2);
-}
-
-/* Up to FEW_COLUMNS weight rows from `first`, in so many parts. */
-static struct ahead rows_ahead(const struct few *f, int64_t first, int64_t parts)
+/* Up to FEW_COLUMNS weight rows from `first`, fetched in so many parts. */
+static struct few_ahead rows_ahead(const struct few *f, int64_t first, int64_t parts)
 {
     int64_t bytes, n = smaller(FEW_COLUMNS, f->rows - first);
     const uint8_t *at = cpu_weight_rows(f->dtype, f->weight, f->cols, first, n, &bytes);
-    int64_t lines = (bytes + LINE * parts - 1) / (LINE * parts);
-    return (struct ahead){at, at + bytes, lines * LINE};
+    int64_t lines = (bytes + FEW_LINE * parts - 1) / (FEW_LINE * parts);
+    return (struct few_ahead){at, at + bytes, lines * FEW_LINE};
 }
 
 /* sum = x times n <= FEW_COLUMNS weight rows, columns [k, end) of both. */
 static void depth_sum(const struct few *f, int64_t first, int64_t n, int64_t k, int64_t end,
-                      struct ahead *ahead, float *tile, float *panels, float *sum)
+                      struct few_ahead *ahead, float *tile, float *panels, float *sum)
 {
-    int64_t depth = depth_of(f->dtype);
+    int64_t depth = depth_of(f);
     memset(sum, 0, (size_t)(f->m * FEW_COLUMNS) * sizeof *sum);
     for (; k < end; k += depth) {
         int64_t part = smaller(depth, end - k);
         struct few_stored w = {f->dtype, f->weight, f->cols, first, k, part};
-        fetch_part(ahead);
-        if (f->m == 1 && n == FEW_COLUMNS && few_stored_row(&w, f->x + k, sum)) continue;
+        if (f->m == 1 && n == FEW_COLUMNS && few_stored_row(&w, f->x + k, ahead, sum)) continue;
+        for (int64_t i = 0; i < part; i += FEW_STRIP) few_fetch(ahead);
         if (n <= GEMM_PANEL) /* both panels are read */
             memset(panels + part * GEMM_PANEL, 0, (size_t)(part * GEMM_PANEL) * sizeof *panels);
         cpu_panels(f->dtype, f->weight, f->cols, first, n, k, part, tile, panels);
@@ -132,9 +119,9 @@ static void depth_sum(const struct few *f, int64_t first, int64_t n, int64_t k, 
 void few_product(const struct few *f, float *tile, float *panels)
 {
     float sum[FEW_ROWS * FEW_COLUMNS];
-    int64_t parts = f->cols / depth_of(f->dtype) + 1;
-    struct ahead ahead = rows_ahead(f, f->first, 1);
-    fetch_part(&ahead);
+    int64_t parts = f->cols / FEW_STRIP + 1;
+    struct few_ahead ahead = rows_ahead(f, f->first, 1);
+    few_fetch(&ahead);
     for (int64_t j = 0; j < f->n; j += FEW_COLUMNS) {
         int64_t n = smaller(FEW_COLUMNS, f->n - j);
         ahead = rows_ahead(f, f->first + j + n, parts);

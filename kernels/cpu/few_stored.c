@@ -11,36 +11,42 @@
 enum { GROUPS = 4 /* of eight weight rows: chains enough to hide a multiply-add's latency */ };
 
 INLINE void compute(int32_t dtype, const struct few_stored *w, int64_t row, const float *x,
-                    float *to)
+                    struct few_ahead *ahead, float *to)
 {
     struct lanes l[GROUPS];
-    struct turned t[GROUPS];
+    struct turned t[GROUPS][2];
     __m256 map[2], sum[GROUPS];
     for (int g = 0; g < GROUPS; g++) {
         lanes_at(dtype, w->weight, w->cols, row + g * LANES, w->col, &l[g], map);
         sum[g] = _mm256_loadu_ps(to + g * LANES);
     }
-    for (int64_t k = 0; k < w->k; k += BLOCK, x += BLOCK) {
-        for (int g = 0; g < GROUPS; g++) turn(dtype, &l[g], k / BLOCK, &t[g]);
+    int64_t blocks = w->k / BLOCK;
+    for (int64_t block = 0; block < blocks; block += 2) {
+        int count = block + 1 < blocks ? 2 : 1;
+        few_fetch(ahead);
+        for (int g = 0; g < GROUPS; g++)
+            count == 2 ? turn_two(dtype, &l[g], block, t[g]) : turn(dtype, &l[g], block, t[g]);
+        for (int b = 0; b < count; b++, x += BLOCK) {
 #define MULTIPLY(i)                                                                                \
     {                                                                                              \
         __m256 number = _mm256_set1_ps(x[i]);                                                      \
         for (int g = 0; g < GROUPS; g++)                                                           \
-            sum[g] = _mm256_fmadd_ps(number, column(dtype, &t[g], (i), map), sum[g]);              \
+            sum[g] = _mm256_fmadd_ps(number, column(dtype, &t[g][b], (i), map), sum[g]);           \
     }
-        COLUMNS32(MULTIPLY)
+            COLUMNS32(MULTIPLY)
 #undef MULTIPLY
+        }
     }
     for (int g = 0; g < GROUPS; g++) _mm256_storeu_ps(to + g * LANES, sum[g]);
 }
 
-bool few_stored_row(const struct few_stored *w, const float *x, float *sum)
+bool few_stored_row(const struct few_stored *w, const float *x, struct few_ahead *ahead, float *sum)
 {
     if (!lanes_know(w->dtype) || w->k % BLOCK != 0 || w->col % BLOCK != 0 || w->cols % BLOCK != 0)
         return false;
     for (int64_t j = 0; j < FEW_COLUMNS; j += GROUPS * LANES) {
 #define CASE(type)                                                                                 \
-    case type: compute(type, w, w->row + j, x, sum + j); break
+    case type: compute(type, w, w->row + j, x, ahead, sum + j); break
         switch (w->dtype) {
             CASE(GRAFT_DTYPE_Q4_1);
             CASE(GRAFT_DTYPE_Q4_0);
@@ -56,9 +62,9 @@ bool few_stored_row(const struct few_stored *w, const float *x, float *sum)
 
 #else
 
-bool few_stored_row(const struct few_stored *w, const float *x, float *sum)
+bool few_stored_row(const struct few_stored *w, const float *x, struct few_ahead *ahead, float *sum)
 {
-    (void)w, (void)x, (void)sum;
+    (void)w, (void)x, (void)ahead, (void)sum;
     return false;
 }
 

@@ -26,6 +26,7 @@ struct lanes {
     const uint8_t *at;           /* the first row's block */
     int64_t row_bytes;
     int64_t first, cols; /* NF4: number of the first row's first weight; numbers from row to row */
+    int block, nested;   /* NF4: logarithms of what one scale is for, and one scale of scales */
 };
 
 INLINE __m128i load16(const uint8_t *p)
@@ -56,25 +57,22 @@ INLINE uint32_t load_u32(const uint8_t *p)
 }
 
 /* The words at the beginning of eight blocks. */
-INLINE __m256i heads(const struct lanes *l, int64_t offset)
+INLINE __m256i heads(const uint8_t *p, int64_t step)
 {
-    const uint8_t *p = l->at + offset;
     int word[LANES];
-    for (int i = 0; i < LANES; i++) word[i] = (int)load_u32(p + i * l->row_bytes);
+    for (int i = 0; i < LANES; i++) word[i] = (int)load_u32(p + i * step);
     return _mm256_setr_epi32(word[0], word[1], word[2], word[3], word[4], word[5], word[6],
                              word[7]);
 }
 
-/* f16 in the low halves of eight words; the high halves are 0. */
-INLINE __m256 from_halves(__m256i words)
+/* The f16 in the low and in the high halves of eight words. */
+INLINE void halves(__m256i words, __m256 *low, __m256 *high)
 {
-    __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
-    return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
-}
-
-INLINE __m256 low_halves(__m256i words)
-{
-    return from_halves(_mm256_and_si256(words, _mm256_set1_epi32(0xFFFF)));
+    const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0,
+                                           1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    __m256i both = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(words, apart), 0xD8);
+    *low = _mm256_cvtph_ps(_mm256_castsi256_si128(both));
+    *high = _mm256_cvtph_ps(_mm256_extracti128_si256(both, 1));
 }
 
 INLINE const float *floats(const struct graft_nf4 *w, uint64_t offset)
@@ -82,19 +80,20 @@ INLINE const float *floats(const struct graft_nf4 *w, uint64_t offset)
     return (const float *)(const void *)((const uint8_t *)w + offset);
 }
 
-INLINE float nf4_scale(const struct graft_nf4 *w, int64_t block)
+INLINE float nf4_scale(const struct graft_nf4 *w, int64_t block, int nested)
 {
     const uint8_t *codes = (const uint8_t *)w + w->absmax;
     if (w->nested_block == 0) return floats(w, w->absmax)[block];
-    return floats(w, w->nested_map)[codes[block]] *
-               floats(w, w->nested_absmax)[block / w->nested_block] +
+    return floats(w, w->nested_map)[codes[block]] * floats(w, w->nested_absmax)[block >> nested] +
            w->offset;
 }
 
-/* BLOCK columns of eight rows: their codes as they are stored, and what they are scaled by. */
+/* BLOCK columns of eight rows: their codes as they are stored, and what they are scaled by. A code
+ * of four bits is not moved to the bottom of its word: d[i] is d / 16^i, and q 16^i times that is q
+ * d. */
 struct turned {
     __m256i words[BLOCK / 2]; /* 16-bit types fill it */
-    __m256 d, m;
+    __m256 d[4], m;
 };
 
 INLINE bool lanes_know(int32_t dtype)
@@ -103,16 +102,36 @@ INLINE bool lanes_know(int32_t dtype)
            dtype == GRAFT_DTYPE_NF4 || dtype == GRAFT_DTYPE_BF16;
 }
 
+/* first: the words that blocks begin with. */
+INLINE void scale(int32_t dtype, __m256i first, struct turned *t)
+{
+    __m256 d;
+    halves(first, &d, &t->m);
+    if (dtype == GRAFT_DTYPE_Q8_0) {
+        t->d[0] = _mm256_mul_ps(d, _mm256_set1_ps(0x1p-24f));
+        return;
+    }
+    if (dtype == GRAFT_DTYPE_Q4_0) t->m = _mm256_mul_ps(d, _mm256_set1_ps(-8.0f));
+    for (int i = 0; i < 4; i++) /* exact: f16 is far from the ends of f32 */
+        t->d[i] = _mm256_mul_ps(d, _mm256_set1_ps(1.0f / (float)(1u << 8 * i)));
+}
+
+INLINE void turn_nf4(const struct lanes *l, int64_t block, struct turned *t)
+{
+    const struct graft_nf4 *w = l->nf4;
+    int64_t first = l->first + block * BLOCK;
+    float scale[LANES];
+    turn_bytes((const uint8_t *)w + w->codes + first / 2, l->cols / 2, t->words);
+    for (int i = 0; i < LANES; i++)
+        scale[i] = nf4_scale(w, (first + i * l->cols) >> l->block, l->nested);
+    t->d[0] = _mm256_loadu_ps(scale);
+}
+
 /* Column block `block` after the lanes' own; `dtype` is a constant wherever this is called. */
 INLINE void turn(int32_t dtype, const struct lanes *l, int64_t block, struct turned *t)
 {
     if (dtype == GRAFT_DTYPE_NF4) {
-        const struct graft_nf4 *w = l->nf4;
-        int64_t first = l->first + block * BLOCK;
-        float scale[LANES];
-        turn_bytes((const uint8_t *)w + w->codes + first / 2, l->cols / 2, t->words);
-        for (int i = 0; i < LANES; i++) scale[i] = nf4_scale(w, (first + i * l->cols) / w->block);
-        t->d = _mm256_loadu_ps(scale);
+        turn_nf4(l, block, t);
         return;
     }
     if (dtype == GRAFT_DTYPE_BF16) {
@@ -121,18 +140,38 @@ INLINE void turn(int32_t dtype, const struct lanes *l, int64_t block, struct tur
         return;
     }
     int64_t head = dtype == GRAFT_DTYPE_Q4_1 ? 4 : 2, codes = dtype == GRAFT_DTYPE_Q8_0 ? 32 : 16;
-    int64_t offset = block * (head + codes);
-    __m256i first = heads(l, offset);
-    t->d = low_halves(first);
-    if (dtype == GRAFT_DTYPE_Q4_1) t->m = from_halves(_mm256_srli_epi32(first, 16));
+    const uint8_t *at = l->at + block * (head + codes);
+    scale(dtype, heads(at, l->row_bytes), t);
     for (int i = 0; i < codes / 16; i++)
-        turn_bytes(l->at + offset + head + 16 * i, l->row_bytes, t->words + 4 * i);
+        turn_bytes(at + head + 16 * i, l->row_bytes, t->words + 4 * i);
 }
 
-INLINE __m256 nibble(__m256i words, int shift)
+/* Two blocks. Those of Q4_1 are whole words, so their heads are turned with the codes. */
+INLINE void turn_two(int32_t dtype, const struct lanes *l, int64_t block, struct turned t[2])
 {
-    __m256i q = _mm256_and_si256(_mm256_srli_epi32(words, shift), _mm256_set1_epi32(15));
-    return _mm256_cvtepi32_ps(q);
+    if (dtype != GRAFT_DTYPE_Q4_1) {
+        turn(dtype, l, block, &t[0]);
+        turn(dtype, l, block + 1, &t[1]);
+        return;
+    }
+    enum { HEAD = 4, BYTES = 20 };
+    const uint8_t *at = l->at + block * BYTES;
+    __m256i begin[4], middle[4]; /* head, 12 bytes of codes; 4 more, head of the second, ... */
+    turn_bytes(at, l->row_bytes, begin);
+    turn_bytes(at + 16, l->row_bytes, middle);
+    turn_bytes(at + BYTES + HEAD, l->row_bytes, t[1].words);
+    scale(dtype, begin[0], &t[0]);
+    scale(dtype, middle[1], &t[1]);
+    for (int i = 0; i < 3; i++) t[0].words[i] = begin[1 + i];
+    t[0].words[3] = middle[0];
+}
+
+/* q d + m of the low four bits of byte i of each word. q d is exact, 4 bits times 11, so one
+ * rounding is what the reference's two are. */
+INLINE __m256 nibble(__m256i words, int i, const struct turned *t)
+{
+    __m256i q = _mm256_and_si256(words, _mm256_set1_epi32(15 << 8 * i));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), t->d[i], t->m);
 }
 
 /* A lookup reads the three low bits of a lane; the fourth picks between two. */
@@ -144,24 +183,36 @@ INLINE __m256 look_up(__m256i words, int shift, __m256 map0, __m256 map1)
                             pick);
 }
 
+/* Byte i of each word at its top, with its sign, above zeros. */
+INLINE __m256i byte_on_top(__m256i words, int i)
+{
+    const int z = -1;
+    const __m256i one = _mm256_setr_epi8(z, z, z, 1, z, z, z, 5, z, z, z, 9, z, z, z, 13, z, z, z,
+                                         1, z, z, z, 5, z, z, z, 9, z, z, z, 13);
+    const __m256i two = _mm256_setr_epi8(z, z, z, 2, z, z, z, 6, z, z, z, 10, z, z, z, 14, z, z, z,
+                                         2, z, z, z, 6, z, z, z, 10, z, z, z, 14);
+    switch (i) {
+    case 0: return _mm256_slli_epi32(words, 24);
+    case 1: return _mm256_shuffle_epi8(words, one);
+    case 2: return _mm256_shuffle_epi8(words, two);
+    default: return _mm256_and_si256(words, _mm256_set1_epi32((int)0xFF000000));
+    }
+}
+
 /* The numbers of column i, a constant too; the arithmetic is the reference's. map: NF4's table. */
 INLINE __m256 column(int32_t dtype, const struct turned *t, int i, const __m256 map[2])
 {
     switch (dtype) {
     case GRAFT_DTYPE_Q4_1: /* byte j: column j in the low nibble, j + 16 in the high one */
-        return _mm256_add_ps(
-            _mm256_mul_ps(nibble(t->words[i % 16 / 4], i % 4 * 8 + i / 16 * 4), t->d), t->m);
-    case GRAFT_DTYPE_Q4_0: /* q - 8 is exact in f32 too */
-        return _mm256_mul_ps(_mm256_sub_ps(nibble(t->words[i % 16 / 4], i % 4 * 8 + i / 16 * 4),
-                                           _mm256_set1_ps(8.0f)),
-                             t->d);
-    case GRAFT_DTYPE_Q8_0: {
-        __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(t->words[i / 4], 24 - i % 4 * 8), 24);
-        return _mm256_mul_ps(_mm256_cvtepi32_ps(q), t->d);
-    }
+    case GRAFT_DTYPE_Q4_0: /* (q - 8) d is exact too; where it is 0, it may have the other sign */
+        return nibble(i < 16 ? t->words[i / 4] : _mm256_srli_epi32(t->words[i % 16 / 4], 4), i % 4,
+                      t);
+    case GRAFT_DTYPE_Q8_0:
+        return _mm256_mul_ps(_mm256_cvtepi32_ps(byte_on_top(t->words[i / 4], i % 4)), t->d[0]);
     case GRAFT_DTYPE_NF4: /* byte j: column 2 j in the high nibble, 2 j + 1 in the low one */
         return _mm256_mul_ps(
-            look_up(t->words[i / 8], i % 8 / 2 * 8 + (i % 2 == 0 ? 4 : 0), map[0], map[1]), t->d);
+            look_up(t->words[i / 8], i % 8 / 2 * 8 + (i % 2 == 0 ? 4 : 0), map[0], map[1]),
+            t->d[0]);
     default: /* bf16 */
         return _mm256_castsi256_ps(
             i % 2 == 0 ? _mm256_slli_epi32(t->words[i / 2], 16)
@@ -176,6 +227,8 @@ INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t ro
     *l = (struct lanes){.nf4 = weight, .first = row * cols + col, .cols = cols};
     if (dtype == GRAFT_DTYPE_NF4) {
         const float *numbers = floats(l->nf4, l->nf4->map);
+        l->block = __builtin_ctz(l->nf4->block);
+        l->nested = l->nf4->nested_block > 0 ? __builtin_ctz(l->nf4->nested_block) : 0;
         map[0] = _mm256_loadu_ps(numbers);
         map[1] = _mm256_loadu_ps(numbers + 8);
         return;

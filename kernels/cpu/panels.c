@@ -20,14 +20,18 @@ INLINE void turn_columns(int32_t dtype, const void *weight, int64_t cols, int64_
                          int64_t k, float *to)
 {
     struct lanes l;
-    struct turned t;
+    struct turned t[2];
     __m256 map[2];
     lanes_at(dtype, weight, cols, row, col, &l, map);
-    for (int64_t p = 0; p < k; p += BLOCK, to += BLOCK * GEMM_PANEL) {
-        turn(dtype, &l, p / BLOCK, &t);
-#define PUT(i) _mm256_storeu_ps(to + (i)*GEMM_PANEL, column(dtype, &t, (i), map));
-        COLUMNS32(PUT)
+    int64_t blocks = k / BLOCK;
+    for (int64_t block = 0; block < blocks; block += 2) {
+        int count = block + 1 < blocks ? 2 : 1;
+        count == 2 ? turn_two(dtype, &l, block, t) : turn(dtype, &l, block, t);
+        for (int b = 0; b < count; b++, to += BLOCK * GEMM_PANEL) {
+#define PUT(i) _mm256_storeu_ps(to + (i)*GEMM_PANEL, column(dtype, &t[b], (i), map));
+            COLUMNS32(PUT)
 #undef PUT
+        }
     }
 }
 
