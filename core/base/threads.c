@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A pool of workers that take task numbers from one counter. Between two rounds they look out for a
- * moment before they sleep: a decoding step has hundreds of rounds of some microseconds, and waking
- * a thread takes longer than that.
+ * A pool of workers. A round's tasks are dealt out in shares that follow each other, so that a
+ * thread finds what it reads beside what it has read; who has finished a share goes on with
+ * another's. Between two rounds workers look out for a moment before they sleep: a decoding step
+ * has hundreds of rounds of some microseconds, and waking a thread takes longer than that. The
+ * mutex is for those who sleep alone: to meet at it costs as much.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
@@ -17,12 +19,21 @@
 #include <string.h>
 
 enum {
-    LOOKS = 400 /* some microseconds: longer than the gap between two ops of a decoding step */
+    LOOKS = 1000, /* some ten microseconds: longer than most gaps between two ops */
+    LINE = 64     /* bytes of a cache line */
 };
 
 typedef void task_function(void *context, uint32_t index, uint32_t thread);
 
+/* Tasks [next, end), each share in a cache line of its own. */
+struct share {
+    atomic_uint next;
+    uint32_t end;
+    char apart[LINE - sizeof(atomic_uint) - sizeof(uint32_t)];
+};
+
 struct worker {
+    struct share share;
     struct thread_pool *pool;
     pthread_t thread;
     uint32_t number; /* 0 is the caller */
@@ -31,25 +42,29 @@ struct worker {
 struct thread_pool {
     pthread_mutex_t mutex;
     pthread_cond_t start, finish;
-    /* Written under the mutex, looked at without it. */
-    atomic_uint round;   /* counts calls of run, and the end */
-    atomic_uint running; /* workers still in this round */
+    atomic_uint sleepers; /* workers that wait for start, or are about to */
+    atomic_bool waiting;  /* so does the caller for finish */
+    atomic_uint round;    /* odd while one is open: counts beginnings and ends */
+    atomic_uint running;  /* workers in this round, or about to see that it is over */
+    /* Written before round, read after it. */
     bool stopping;
-    uint32_t looks; /* 0: more threads than processors, whoever looks out keeps one from working */
-    atomic_uint next;
-    uint32_t tasks;
     task_function *task;
     void *context;
-    uint32_t workers; /* started ones, without the caller */
-    struct worker worker[];
+    uint32_t looks; /* 0: more threads than processors, whoever looks out keeps one from working */
+    uint32_t workers;       /* started ones, without the caller */
+    struct worker worker[]; /* the first is the caller */
 };
 
 static void take_tasks(struct thread_pool *pool, uint32_t thread)
 {
-    for (;;) {
-        uint32_t index = atomic_fetch_add(&pool->next, 1);
-        if (index >= pool->tasks) return;
-        pool->task(pool->context, index, thread);
+    uint32_t threads = pool->workers + 1;
+    for (uint32_t i = 0; i < threads; i++) {
+        struct share *share = &pool->worker[(thread + i) % threads].share;
+        for (;;) {
+            uint32_t index = atomic_fetch_add(&share->next, 1);
+            if (index >= share->end) break;
+            pool->task(pool->context, index, thread);
+        }
     }
 }
 
@@ -62,26 +77,77 @@ static void pause_a_moment(void)
 #endif
 }
 
+static bool is_open(struct thread_pool *pool, uint32_t seen, uint32_t *round)
+{
+    *round = atomic_load(&pool->round);
+    return *round % 2 == 1 && *round != seen;
+}
+
+/* Until a round other than `seen` is open; returns it. Who is about to sleep says so before looking
+ * a last time, who begins a round looks for sleepers after that: one of them sees the other. */
+static uint32_t await_round(struct thread_pool *pool, uint32_t seen)
+{
+    uint32_t round;
+    for (uint32_t i = 0; i < pool->looks; i++) {
+        if (is_open(pool, seen, &round)) return round;
+        pause_a_moment();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (!is_open(pool, seen, &round)) pthread_cond_wait(&pool->start, &pool->mutex);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->mutex);
+    return round;
+}
+
+static void begin_round(struct thread_pool *pool)
+{
+    atomic_fetch_add(&pool->round, 1);
+    if (atomic_load(&pool->sleepers) == 0) return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* All tasks are taken: whoever has not begun finds the round closed, whoever has is waited for. */
+static void end_round(struct thread_pool *pool)
+{
+    atomic_fetch_add(&pool->round, 1);
+    for (uint32_t i = 0; i <= pool->looks; i++) {
+        if (atomic_load(&pool->running) == 0) return;
+        pause_a_moment();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->waiting, true);
+    while (atomic_load(&pool->running) != 0) pthread_cond_wait(&pool->finish, &pool->mutex);
+    atomic_store(&pool->waiting, false);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void leave_round(struct thread_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->running, 1) != 1 || !atomic_load(&pool->waiting)) return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_signal(&pool->finish);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *self = argument;
     struct thread_pool *pool = self->pool;
-    uint32_t seen = 0;
+    bool stopping = false;
 
-    for (;;) {
-        for (uint32_t i = 0; i < pool->looks && atomic_load(&pool->round) == seen; i++)
-            pause_a_moment();
-        pthread_mutex_lock(&pool->mutex);
-        while (atomic_load(&pool->round) == seen) pthread_cond_wait(&pool->start, &pool->mutex);
-        seen = atomic_load(&pool->round);
-        bool stopping = pool->stopping;
-        pthread_mutex_unlock(&pool->mutex);
-        if (stopping) return NULL;
-        take_tasks(pool, self->number);
-        pthread_mutex_lock(&pool->mutex);
-        if (atomic_fetch_sub(&pool->running, 1) == 1) pthread_cond_signal(&pool->finish);
-        pthread_mutex_unlock(&pool->mutex);
+    for (uint32_t seen = 0; !stopping;) {
+        seen = await_round(pool, seen);
+        atomic_fetch_add(&pool->running, 1);
+        if (atomic_load(&pool->round) == seen) {
+            stopping = pool->stopping;
+            take_tasks(pool, self->number);
+        }
+        leave_round(pool);
     }
+    return NULL;
 }
 
 uint32_t thread_processors(void)
@@ -99,7 +165,7 @@ static int start_workers(struct thread_pool *pool, uint32_t count)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool->workers < count && failure == 0) {
-        struct worker *w = &pool->worker[pool->workers];
+        struct worker *w = &pool->worker[pool->workers + 1];
         w->pool = pool;
         w->number = pool->workers + 1;
         failure = pthread_create(&w->thread, NULL, worker_main, w);
@@ -113,7 +179,7 @@ enum graft_status thread_pool_create(uint32_t count, struct thread_pool **out, s
 {
     uint32_t processors = thread_processors();
     if (count == 0) count = processors;
-    size_t size = sizeof(struct thread_pool) + (count - 1) * sizeof(struct worker);
+    size_t size = sizeof(struct thread_pool) + count * sizeof(struct worker);
     struct thread_pool *pool = mem_zalloc(1, size);
     if (pool == NULL) return error_memory(e, "the thread pool", size);
     pthread_mutex_init(&pool->mutex, NULL);
@@ -133,12 +199,9 @@ enum graft_status thread_pool_create(uint32_t count, struct thread_pool **out, s
 void thread_pool_destroy(struct thread_pool *pool)
 {
     if (pool == NULL) return;
-    pthread_mutex_lock(&pool->mutex);
     pool->stopping = true;
-    atomic_fetch_add(&pool->round, 1);
-    pthread_cond_broadcast(&pool->start);
-    pthread_mutex_unlock(&pool->mutex);
-    for (uint32_t i = 0; i < pool->workers; i++) pthread_join(pool->worker[i].thread, NULL);
+    begin_round(pool);
+    for (uint32_t i = 1; i <= pool->workers; i++) pthread_join(pool->worker[i].thread, NULL);
     pthread_cond_destroy(&pool->finish);
     pthread_cond_destroy(&pool->start);
     pthread_mutex_destroy(&pool->mutex);
@@ -156,18 +219,15 @@ void thread_pool_run(struct thread_pool *pool, uint32_t tasks, task_function *ta
         for (uint32_t i = 0; i < tasks; i++) task(context, i, 0);
         return;
     }
-    pthread_mutex_lock(&pool->mutex);
-    pool->tasks = tasks;
+    uint64_t threads = pool->workers + 1;
+    for (uint64_t i = 0; i < threads; i++) {
+        struct share *share = &pool->worker[i].share;
+        share->end = (uint32_t)((i + 1) * tasks / threads);
+        atomic_store(&share->next, (uint32_t)(i * tasks / threads));
+    }
     pool->task = task;
     pool->context = context;
-    atomic_store(&pool->next, 0);
-    atomic_store(&pool->running, pool->workers);
-    atomic_fetch_add(&pool->round, 1);
-    pthread_cond_broadcast(&pool->start);
-    pthread_mutex_unlock(&pool->mutex);
+    begin_round(pool);
     take_tasks(pool, 0);
-    for (uint32_t i = 0; i < pool->looks && atomic_load(&pool->running) != 0; i++) pause_a_moment();
-    pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->running) != 0) pthread_cond_wait(&pool->finish, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
+    end_round(pool);
 }

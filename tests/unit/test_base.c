@@ -124,6 +124,28 @@ static void test_threads(void **state)
     thread_pool_destroy(pool);
 }
 
+static void count_later(void *context, uint32_t index, uint32_t thread)
+{
+    for (volatile int i = 0; i < 20000; i++) {}
+    count_task(context, index, thread);
+}
+
+/* Short rounds, and more threads than processors: workers come late, to a round that is over. */
+static void test_threads_come_late(void **state)
+{
+    struct error e = {0};
+    struct thread_pool *pool = NULL;
+    (void)state;
+    assert_ok(thread_pool_create(2 * thread_processors() + 1, &pool, &e), &e);
+    for (uint32_t round = 0; round < 500; round++) {
+        atomic_int hits[40] = {0};
+        uint32_t tasks = round * 7 % 40;
+        thread_pool_run(pool, tasks, count_later, hits);
+        for (uint32_t i = 0; i < 40; i++) assert_int_equal(hits[i], i < tasks);
+    }
+    thread_pool_destroy(pool);
+}
+
 static void test_json(void **state)
 {
     static const char text[] = "{\"b\":[1,2.5,\"x\\n\\u00e9\"],\"a\":null}";
@@ -163,11 +185,17 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_places), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_philox),       cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_sha256),       cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_json),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_error_places),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_philox),
+        cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads_come_late),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_memory),
     };
     return TEST_MAIN(tests);
 }
