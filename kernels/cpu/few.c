@@ -13,7 +13,7 @@
 enum {
     MOST_ROWS = 6, /* of a tile */
     WIDE_ROWS = 3, /* of a tile over both panels */
-    DEPTH = 64 /* columns at once, if a block is no larger: panels that stay in the first cache */
+    DEPTH = 128 /* columns at once, if a block is no larger: panels that stay in the first cache */
 };
 
 static int64_t smaller(int64_t a, int64_t b)

@@ -6,11 +6,15 @@
  */
 #include "cpu/gemm.h"
 
+#include "cpu/lanes.h"
+
 #include <stdbool.h>
 
 enum { BLOCK_ROWS = 96 };
 
+#if !defined(INLINE)
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 struct tile {
     int64_t k, a_step, b_row, c_row; /* a_step: what is not 1 of a_row, a_col */
@@ -179,8 +183,25 @@ void gemm_pack_rows(const float *from, int64_t row, int64_t k, int64_t n, float 
     }
 }
 
-/* Four columns of four rows turned at a time. */
-INLINE void turn(const float *from, int64_t row, float *to)
+#if defined(__AVX2__)
+
+enum { TURNED = LANES };
+
+/* Four columns of TURNED rows, turned. */
+INLINE void turn_rows(const float *from, int64_t row, float *to)
+{
+    __m256i column[4];
+    turn_bytes((const uint8_t *)from, row * (int64_t)sizeof *from, column);
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_ps(to + i * GEMM_PANEL, _mm256_castsi256_ps(column[i]));
+}
+
+#else
+
+enum { TURNED = 4 };
+
+/* Four columns of TURNED rows, turned. */
+INLINE void turn_rows(const float *from, int64_t row, float *to)
 {
     typedef float four __attribute__((vector_size(16)));
     typedef int32_t index __attribute__((vector_size(16)));
@@ -199,16 +220,18 @@ INLINE void turn(const float *from, int64_t row, float *to)
     for (int i = 0; i < 4; i++) memcpy(to + i * GEMM_PANEL, &c[i], sizeof c[i]);
 }
 
+#endif
+
 void gemm_pack_columns(const float *from, int64_t row, int64_t k, int64_t n, float *panels)
 {
     for (int64_t j = 0; j < n; j += GEMM_PANEL) {
         int64_t columns = n - j < GEMM_PANEL ? n - j : GEMM_PANEL;
         const float *rows = from + j * row;
         float *to = panels + j * k;
-        int64_t whole_columns = columns / 4 * 4, whole_k = k / 4 * 4;
+        int64_t whole_columns = columns / TURNED * TURNED, whole_k = k / 4 * 4;
         for (int64_t p = 0; p < whole_k; p += 4)
-            for (int64_t i = 0; i < whole_columns; i += 4)
-                turn(rows + i * row + p, row, to + p * GEMM_PANEL + i);
+            for (int64_t i = 0; i < whole_columns; i += TURNED)
+                turn_rows(rows + i * row + p, row, to + p * GEMM_PANEL + i);
         for (int64_t p = 0; p < k; p++)
             for (int64_t i = p < whole_k ? whole_columns : 0; i < GEMM_PANEL; i++)
                 to[p * GEMM_PANEL + i] = i < columns ? rows[i * row + p] : 0.0f;

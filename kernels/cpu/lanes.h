@@ -233,8 +233,12 @@ INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t ro
         map[1] = _mm256_loadu_ps(numbers + 8);
         return;
     }
-    l->row_bytes = (int64_t)quant_row_bytes(dtype, cols);
-    l->at = (const uint8_t *)weight + row * l->row_bytes + quant_row_bytes(dtype, col);
+    int64_t bytes = dtype == GRAFT_DTYPE_Q4_1   ? 20 /* of a block */
+                    : dtype == GRAFT_DTYPE_Q4_0 ? 18
+                    : dtype == GRAFT_DTYPE_Q8_0 ? 34
+                                                : 2 * BLOCK;
+    l->row_bytes = cols / BLOCK * bytes;
+    l->at = (const uint8_t *)weight + row * l->row_bytes + col / BLOCK * bytes;
 }
 
 /* Columns in their order, each a constant. */
