@@ -139,7 +139,7 @@ static void forward_tile(const struct heads *a, const struct tile *t, float *scr
     struct forward f = {.turned = scratch};
     struct running *r = &f.r;
     bool slim = is_slim(a, t);
-    f.s = f.turned + a->size * (COLUMNS + KEYS);
+    f.s = f.turned + attention_turned(a->size) + a->size * KEYS;
     f.rows = f.s + KEYS * COLUMNS;
     attention_fetch(a, t, a->q, slim ? f.turned : f.rows, slim ? NULL : f.turned);
     memset(f.rows, 0, (size_t)(t->columns * a->size) * sizeof *f.rows);
@@ -156,18 +156,25 @@ static void forward_tile(const struct heads *a, const struct tile *t, float *scr
     }
 }
 
+/* Of struct forward: turned with the panels of a slim tile, s, rows. */
+static int64_t forward_floats(int64_t size)
+{
+    return attention_turned(size) + size * KEYS + KEYS * COLUMNS + size * COLUMNS;
+}
+
 static void forward_size(const struct kernel_call *largest, struct cpu_size *size)
 {
     int64_t d = largest->params.attention.head_size;
     size->shared = (size_t)(largest->in[0].shape.dim[0] + 2) * sizeof(int32_t);
-    size->thread = (size_t)(2 * d * COLUMNS + KEYS * (COLUMNS + d)) * sizeof(float);
+    size->thread =
+        (size_t)forward_floats(d) * sizeof(float) + (size_t)attention_words(d) * sizeof(uint16_t);
 }
 
 /* shared: number of tiles, then where each begins, then T. A tile ends where the range's begin
  * changes, so that one tile's columns see nearly the same keys. */
 static uint32_t forward_tasks(struct cpu_job *job)
 {
-    struct heads a = attention_heads(&job->call);
+    struct heads a = attention_heads(job, NULL);
     int32_t *tile = job->shared;
     int32_t count = 0;
     int64_t begin = 0;
@@ -185,7 +192,8 @@ static uint32_t forward_tasks(struct cpu_job *job)
 
 static void forward(const struct cpu_job *job, uint32_t index, void *scratch)
 {
-    struct heads a = attention_heads(&job->call);
+    float *words = (float *)scratch + forward_floats(job->call.params.attention.head_size);
+    struct heads a = attention_heads(job, words);
     const int32_t *begin = (const int32_t *)job->shared + 1;
     int64_t at = index / a.g, g = index % a.g;
     for (int64_t h = g * a.group; h < (g + 1) * a.group; h += a.heads) {

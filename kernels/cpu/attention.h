@@ -10,15 +10,16 @@
  * still fills a register. What a column does not see, because it lies before or in another
  * document, is left out of the products as far as whole registers go.
  *
- * attention_tile.c has a tile and its products, attention.c the forward pass,
- * attention_backward.c the other. A document is a stretch of tokens that sees only its own keys.
- * No key: o = 0, lse = -inf.
+ * attention_tile.c has a tile and its products, attention_narrow.c those of bf16, attention.c the
+ * forward pass, attention_backward.c the other. A document is a stretch of tokens that sees only
+ * its own keys. No key: o = 0, lse = -inf.
  */
 #ifndef KERNELS_CPU_ATTENTION_H
 #define KERNELS_CPU_ATTENTION_H
 
 #include "cpu/cpu.h"
 #include "cpu/gemm.h"
+#include "cpu/narrow.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,8 @@ struct heads {
     int64_t heads, tokens; /* of a tile, at most */
     float scale, softcap;
     float *out_o, *out_lse, *dq, *dk, *dv, *dpk, *dpv;
+    const struct cpu_narrow *narrow; /* products of rounded operands; NULL: in f32 */
+    uint16_t *words;                 /* of scratch, for them */
 };
 
 /* Columns of one tile: column j is token t0 + j / heads, head h0 + j % heads. */
@@ -42,7 +45,20 @@ struct tile {
     int32_t from[COLUMNS], to[COLUMNS]; /* keys of a column: [from, to]; none in padding */
 };
 
-struct heads attention_heads(const struct kernel_call *call);
+/* words: in scratch, room for attention_words(D). */
+struct heads attention_heads(const struct cpu_job *job, void *words);
+
+/* Numbers of a tile's `turned`. */
+static inline int64_t attention_turned(int64_t size)
+{
+    return COLUMNS * cpu_larger(size, NARROW_STEP / 2); /* two rounded ones are as large as one */
+}
+
+/* Of both operands, rounded. */
+static inline int64_t attention_words(int64_t size)
+{
+    return KEYS * (cpu_larger(narrow_k(size), COLUMNS) + narrow_k(size));
+}
 
 /* Of the queries' own keys; without them none is seen. */
 static inline int64_t first_key(const struct heads *a, int64_t t)
@@ -68,7 +84,8 @@ static inline int64_t at_column(const struct heads *a, const struct tile *t, int
     return (t->t0 + j / t->heads) * a->h + t->h0 + j % t->heads;
 }
 
-/* rows [columns, D]: the tile's part of x; turned: the same as panels of gemm.h, or NULL. */
+/* rows [columns, D]: the tile's part of x; turned: the same as panels of gemm.h, or of narrow.h, or
+ * NULL. */
 void attention_fetch(const struct heads *a, const struct tile *t, const float *x, float *rows,
                      float *turned);
 /* s [n, width] = keys or values [s0, s0 + n) of x times `turned`; numbers of keys that a column
@@ -84,5 +101,15 @@ void attention_spread(const struct heads *a, const struct tile *t, float *x, boo
 /* Products become scores; a key that a column does not see has -inf. */
 void attention_score(const struct heads *a, const struct tile *t, bool prefix, int64_t s0,
                      int64_t n, float *s);
+
+/* The same products with operands rounded to bf16. */
+void attention_narrow_turn(const struct heads *a, const struct tile *t, const float *rows,
+                           float *turned);
+void attention_narrow_against(const struct heads *a, const struct tile *t, const float *x,
+                              int64_t s0, int64_t n, const float *turned, float *s);
+void attention_narrow_gather(const struct heads *a, const struct tile *t, const float *x,
+                             int64_t s0, int64_t n, const float *s, float *rows);
+void attention_narrow_spread(const struct heads *a, const struct tile *t, float *x, int64_t s0,
+                             int64_t n, const float *s, const float *rows);
 
 #endif

@@ -36,10 +36,10 @@ struct back {
 
 static void back_init(struct back *b, const struct heads *a, const struct tile *t, float *scratch)
 {
-    int64_t part = a->size * COLUMNS;
+    int64_t part = a->size * COLUMNS, turned = attention_turned(a->size);
     b->q_turned = scratch;
-    b->d_turned = b->q_turned + part;
-    b->q_rows = b->d_turned + part;
+    b->d_turned = b->q_turned + turned;
+    b->q_rows = b->d_turned + turned;
     b->d_rows = b->q_rows + part;
     b->dq = b->d_rows + part;
     b->s = b->dq + part;
@@ -87,18 +87,31 @@ static void backward_tile(const struct heads *a, const struct tile *t, float *sc
                (size_t)a->size * sizeof *b.dq);
 }
 
+/* Of struct back. */
+static int64_t back_floats(int64_t size)
+{
+    return 2 * attention_turned(size) + 3 * size * COLUMNS + 2 * KEYS * COLUMNS;
+}
+
+static struct heads heads_with(const struct cpu_job *job, void *scratch)
+{
+    int64_t size = job->call.params.attention.head_size;
+    return attention_heads(job, (float *)scratch + back_floats(size));
+}
+
 static void backward_size(const struct kernel_call *largest, struct cpu_size *size)
 {
     int64_t d = largest->params.attention.head_size;
     size->shared = (size_t)(2 * largest->in[0].shape.dim[0] + 2) * sizeof(int32_t);
-    size->thread = (size_t)(5 * d * COLUMNS + 2 * KEYS * COLUMNS) * sizeof(float);
+    size->thread =
+        (size_t)back_floats(d) * sizeof(float) + (size_t)attention_words(d) * sizeof(uint16_t);
 }
 
 /* shared: number of documents, where each begins, T. Token t begins one if no later token sees a
  * key before t and no earlier one sees a key from t on. */
 static uint32_t backward_tasks(struct cpu_job *job)
 {
-    struct heads a = attention_heads(&job->call);
+    struct heads a = attention_heads(job, NULL);
     int32_t *begin = (int32_t *)job->shared + 1, *least = begin + a.queries + 1, count = 0;
     if (a.queries == 0 && a.keys == 0) return 0;
     if (a.dq == NULL && a.dk == NULL && a.dv == NULL) return 0;
@@ -127,7 +140,7 @@ static void clear_rows(const struct heads *a, float *x, int64_t s0, int64_t s1, 
 
 static void backward(const struct cpu_job *job, uint32_t index, void *scratch)
 {
-    struct heads a = attention_heads(&job->call);
+    struct heads a = heads_with(job, scratch);
     const int32_t *begin = (const int32_t *)job->shared + 1;
     int64_t at = index / a.g, g = index % a.g, t0 = begin[at], t1 = begin[at + 1];
     bool own = a.keys == a.queries; /* else one task has all keys */
@@ -144,14 +157,14 @@ static void backward(const struct cpu_job *job, uint32_t index, void *scratch)
 
 static uint32_t prefix_tasks(struct cpu_job *job)
 {
-    struct heads a = attention_heads(&job->call);
+    struct heads a = attention_heads(job, NULL);
     if (a.dpk == NULL && a.dpv == NULL) return 0;
     return (uint32_t)(cpu_parts(a.prefix, KEYS) * a.g);
 }
 
 static void prefix_backward(const struct cpu_job *job, uint32_t index, void *scratch)
 {
-    struct heads a = attention_heads(&job->call);
+    struct heads a = heads_with(job, scratch);
     struct cpu_range keys = cpu_piece(a.prefix, KEYS, index / a.g);
     int64_t g = index % a.g, n = keys.end - keys.begin;
     clear_rows(&a, a.dpk, keys.begin, keys.end, g);

@@ -9,8 +9,9 @@
 
 enum { GROUP = 2 * GEMM_ROWS /* keys or columns between which the seen part changes */ };
 
-struct heads attention_heads(const struct kernel_call *call)
+struct heads attention_heads(const struct cpu_job *job, void *words)
 {
+    const struct kernel_call *call = &job->call;
     const union graft_params *p = &call->params;
     struct heads a = {.q = call->in[0].data, .k = call->in[1].data, .v = call->in[2].data};
     a.first = call->in[3].data;
@@ -28,6 +29,8 @@ struct heads attention_heads(const struct kernel_call *call)
     a.window = p->attention.window;
     a.scale = (float)p->attention.scale;
     a.softcap = (float)p->attention.softcap;
+    if (p->attention.compute == GRAFT_DTYPE_BF16 && a.size <= NARROW_DEPTH) a.narrow = job->narrow;
+    a.words = words;
     a.heads = cpu_smaller(COLUMNS, a.group);
     a.tokens = COLUMNS / a.heads;
     if (call->op == GRAFT_OP_ATTENTION) {
@@ -81,7 +84,12 @@ void attention_fetch(const struct heads *a, const struct tile *t, const float *x
     for (int64_t i = 0; i < t->t1 - t->t0; i++)
         memcpy(rows + i * part, x + at_column(a, t, i * t->heads) * a->size,
                (size_t)part * sizeof *rows);
-    for (int64_t d = 0; turned != NULL && d < a->size; d += GEMM_DEPTH)
+    if (turned == NULL) return;
+    if (a->narrow != NULL) {
+        attention_narrow_turn(a, t, rows, turned);
+        return;
+    }
+    for (int64_t d = 0; d < a->size; d += GEMM_DEPTH)
         gemm_pack_columns(rows + d, a->size, cpu_smaller(GEMM_DEPTH, a->size - d), t->columns,
                           turned + d * t->width);
 }
@@ -127,6 +135,10 @@ static void panels_against(const struct heads *a, const struct tile *t, struct g
 void attention_against(const struct heads *a, const struct tile *t, const float *x, bool prefix,
                        int64_t s0, int64_t n, const float *turned, float *s)
 {
+    if (a->narrow != NULL) {
+        attention_narrow_against(a, t, x, s0, n, turned, s);
+        return;
+    }
     int64_t all = seen_by_all(t, prefix, s0, n), step = all;
     struct gemm g = {.a_row = a->g * a->size, .a_col = 1, .c_row = t->width};
     for (int64_t i = 0; i < n; i += step, step = GROUP) {
@@ -142,6 +154,10 @@ void attention_against(const struct heads *a, const struct tile *t, const float 
 void attention_gather(const struct heads *a, const struct tile *t, const float *x, bool prefix,
                       int64_t s0, int64_t n, const float *s, float *rows)
 {
+    if (a->narrow != NULL) {
+        attention_narrow_gather(a, t, x, s0, n, s, rows);
+        return;
+    }
     bool all = seen_by_all(t, prefix, s0, n) == n;
     int64_t step = all ? t->columns : GROUP;
     struct gemm g = {.n = a->size, .a_row = 1, .a_col = t->width, .add = 1};
@@ -160,6 +176,10 @@ void attention_gather(const struct heads *a, const struct tile *t, const float *
 void attention_spread(const struct heads *a, const struct tile *t, float *x, bool prefix,
                       int64_t s0, int64_t n, const float *s, const float *rows)
 {
+    if (a->narrow != NULL) {
+        attention_narrow_spread(a, t, x, s0, n, s, rows);
+        return;
+    }
     int64_t all = seen_by_all(t, prefix, s0, n), step = all;
     struct gemm g = {.n = a->size, .a_row = t->width, .a_col = 1, .add = 1};
     g.b_row = a->size;
