@@ -2,6 +2,7 @@
  *
  * mmap, and the first bytes of the kinds of files that people hand to graft by mistake.
  */
+#define _DEFAULT_SOURCE /* madvise */
 #include "file/map.h"
 
 #include <errno.h>
@@ -45,6 +46,16 @@ void file_map_close(struct file_map *map)
     if (map->data != NULL) munmap((void *)(uintptr_t)map->data, map->size);
     map->data = NULL;
     map->size = 0;
+}
+
+void file_map_rest(const void *bytes, size_t size)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    if (page <= 0) return;
+    uintptr_t step = (uintptr_t)page, begin = (uintptr_t)bytes, end = begin + size;
+    begin = (begin + step - 1) / step * step;
+    end = end / step * step;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED); /* a wish */
 }
 
 static bool begins(const struct file_map *map, const char *bytes, size_t length)

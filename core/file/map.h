@@ -20,6 +20,10 @@ GRAFT_MUST_USE enum graft_status file_map_open(const char *path, struct file_map
                                                struct error *e);
 void file_map_close(struct file_map *map); /* a zeroed one too */
 
+/* These bytes of a mapping are not needed for now: their pages need not stay in memory, and are read
+ * again if they are. */
+void file_map_rest(const void *bytes, size_t size);
+
 /* "a safetensors file", "a PyTorch checkpoint (zip)", ... or "of no kind that graft knows". */
 const char *file_map_kind(const struct file_map *map);
 

@@ -6,6 +6,8 @@
  */
 #include "model/parts.h"
 
+#include "file/map.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -151,6 +153,7 @@ enum graft_status model_upload(struct model *model, const struct backend *backen
         struct upload_content content = {0};
         enum graft_status status = upload_make(w, &content, e);
         if (status == GRAFT_OK) status = place(w, &content, backend, e);
+        if (content.owned != NULL && w->view != NULL) file_map_rest(w->view->data, w->view->bytes);
         mem_free(content.owned);
         if (status != GRAFT_OK) return status;
     }
