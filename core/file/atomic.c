@@ -19,6 +19,7 @@ struct atomic_file {
     int fd;
     bool failed;
     char *path, *temporary;
+    char *parent; /* asked for at the start: nothing may lack once the file has its name */
 };
 
 static void destroy(struct atomic_file *file)
@@ -26,6 +27,7 @@ static void destroy(struct atomic_file *file)
     if (file->fd >= 0) close(file->fd);
     if (file->temporary != NULL) unlink(file->temporary);
     mem_free(file->temporary);
+    mem_free(file->parent);
     mem_free(file->path);
     mem_free(file);
 }
@@ -52,8 +54,10 @@ enum graft_status atomic_begin(const char *path, struct atomic_file **file, stru
     if (made == NULL) return error_memory(e, path, sizeof *made);
     made->fd = -1;
     made->path = mem_strdup(path);
-    enum graft_status status =
-        made->path != NULL ? open_temporary(made, e) : error_memory(e, "a file name", 0);
+    made->parent = path_parent(path);
+    enum graft_status status = made->path != NULL && made->parent != NULL
+                                   ? open_temporary(made, e)
+                                   : error_memory(e, "a file name", 0);
     if (status != GRAFT_OK) {
         destroy(made);
         return status;
@@ -96,7 +100,7 @@ static enum graft_status finish(struct atomic_file *file, struct error *e)
     if (rename(file->temporary, file->path) != 0) return error_errno(e, "cannot write", file->path);
     mem_free(file->temporary); /* it has its name: nothing to remove */
     file->temporary = NULL;
-    return path_sync_parent(file->path, e);
+    return path_sync(file->parent, e);
 }
 
 enum graft_status atomic_commit(struct atomic_file *file, struct error *e)

@@ -23,7 +23,8 @@ GRAFT_MUST_USE enum graft_status atomic_begin(const char *path, struct atomic_fi
 /* After the first refused write the file can only be aborted. */
 GRAFT_MUST_USE enum graft_status atomic_write(struct atomic_file *file, const void *bytes,
                                               size_t length, struct error *e);
-/* Both free the file; commit also when it fails (then the old content is still there). */
+/* Both free the file; commit also when it fails. Then the old content is still there, but where
+ * "cannot sync FOLDER" is said: the new content is there and may not outlive a power cut. */
 GRAFT_MUST_USE enum graft_status atomic_commit(struct atomic_file *file, struct error *e);
 void atomic_abort(struct atomic_file *file); /* NULL does nothing */
 
@@ -40,7 +41,7 @@ GRAFT_MUST_USE enum graft_status folder_begin(const char *final, struct folder *
                                               struct error *e);
 const char *folder_path(const struct folder *folder); /* where to write; borrowed */
 /* Syncs every file in it, moves it to its final name; frees it, also on failure (then the
- * temporary folder is gone too). */
+ * temporary folder is gone too). After "cannot sync FOLDER" it has its final name, as above. */
 GRAFT_MUST_USE enum graft_status folder_commit(struct folder *folder, struct error *e);
 void folder_abort(struct folder *folder); /* removes it and its files; NULL does nothing */
 

@@ -20,6 +20,7 @@ enum { MAX_DEPTH = 8 }; /* of folders in a folder of ours */
 
 struct folder {
     char *final, *temporary;
+    char *parent; /* asked for at the start: nothing may lack once it has its final name */
 };
 
 /* ---- walking ---- */
@@ -245,6 +246,7 @@ static void destroy(struct folder *folder)
 {
     if (folder->temporary != NULL) remove_all(folder->temporary);
     mem_free(folder->temporary);
+    mem_free(folder->parent);
     mem_free(folder->final);
     mem_free(folder);
 }
@@ -281,10 +283,9 @@ static enum graft_status check_final(const char *final, struct error *e)
 
 static enum graft_status begin(struct folder *folder, struct error *e)
 {
-    char *parent = path_parent(folder->final);
-    if (parent == NULL) return error_memory(e, "a file name", 0);
-    enum graft_status status = folder_make(parent, e);
-    mem_free(parent);
+    folder->parent = path_parent(folder->final);
+    if (folder->parent == NULL) return error_memory(e, "a file name", 0);
+    enum graft_status status = folder_make(folder->parent, e);
     return status == GRAFT_OK ? make_temporary(folder, e) : status;
 }
 
@@ -318,7 +319,7 @@ enum graft_status folder_commit(struct folder *folder, struct error *e)
     if (status == GRAFT_OK) {
         mem_free(folder->temporary);
         folder->temporary = NULL;
-        status = path_sync_parent(folder->final, e);
+        status = path_sync(folder->parent, e);
     }
     destroy(folder);
     return status;

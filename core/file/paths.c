@@ -64,12 +64,3 @@ enum graft_status path_sync(const char *path, struct error *e)
     close(fd);
     return status;
 }
-
-enum graft_status path_sync_parent(const char *path, struct error *e)
-{
-    char *parent = path_parent(path);
-    if (parent == NULL) return error_memory(e, "a file name", 0);
-    enum graft_status status = path_sync(parent, e);
-    mem_free(parent);
-    return status;
-}

@@ -22,8 +22,7 @@ bool path_is_plain(const char *name);
 enum path_kind { PATH_MISSING, PATH_FILE, PATH_FOLDER };
 enum path_kind path_kind(const char *path);
 
-/* fsync of a file or folder by name, and of the folder that holds it. */
+/* fsync of a file or folder by name. */
 GRAFT_MUST_USE enum graft_status path_sync(const char *path, struct error *e);
-GRAFT_MUST_USE enum graft_status path_sync_parent(const char *path, struct error *e);
 
 #endif

@@ -130,6 +130,44 @@ static void test_full_disk(void **state)
     unlink(at("a"));
 }
 
+/* Memory that is refused at any place leaves the old content: never an error about a file that has
+ * been replaced. */
+static void test_no_memory(void **state)
+{
+    enum { MOST = 100 };
+    int64_t n = 0;
+    enum graft_status status = GRAFT_E_MEMORY;
+    (void)state;
+    while (status != GRAFT_OK && ++n < MOST) {
+        put(at("a"), "old");
+        mem_fail_after(n);
+        status = atomic_write_file(at("a"), "new", 3, NULL);
+        mem_fail_after(0);
+        expect_text(at("a"), status == GRAFT_OK ? "new" : "old");
+        assert_int_equal(entries(root), 1);
+    }
+    assert_true(n > 1 && n < MOST);
+    unlink(at("a"));
+}
+
+static void test_folder_no_memory(void **state)
+{
+    enum { MOST = 100 };
+    int64_t n = 0;
+    enum graft_status status = GRAFT_E_MEMORY;
+    (void)state;
+    while (status != GRAFT_OK && ++n < MOST) {
+        struct folder *folder = NULL;
+        mem_fail_after(n);
+        status = folder_begin(at("d"), &folder, NULL);
+        if (status == GRAFT_OK) status = folder_commit(folder, NULL);
+        mem_fail_after(0);
+        assert_int_equal(entries(root), status == GRAFT_OK);
+    }
+    assert_true(n > 1 && n < MOST);
+    assert_int_equal(rmdir(at("d")), 0);
+}
+
 /* A writer killed in the middle leaves the old file as it was. */
 static void test_killed(void **state)
 {
@@ -312,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaces),     cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_folder_no_memory),
         cmocka_unit_test(test_killed),       cmocka_unit_test(test_folder),
         cmocka_unit_test(test_folder_taken), cmocka_unit_test(test_writable),
         cmocka_unit_test(test_lock),         cmocka_unit_test(test_lock_of_the_dead),
