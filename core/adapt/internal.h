@@ -126,9 +126,6 @@ struct frame {
     struct frame *outer;
 };
 
-/* stack.c: begins a graph for a purpose, with all model functions called. */
-struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
-                                  const struct adapt_mode *mode, enum purpose purpose);
 /* stack.c: one whole program on made-up inputs of the scratch store; adapt_end afterwards. */
 GRAFT_MUST_USE enum graft_status adapt_build(struct adapt *a, struct graph *graph,
                                              struct store *scratch, enum purpose purpose,
@@ -147,9 +144,7 @@ graft_value adapt_own(struct adapt *a, size_t layer, const struct model_site *si
 const struct stored *adapt_own_weight(const struct adapt *a, const struct model_site *site);
 /* own.c: the trained bias of the site at hand. */
 graft_value adapt_own_bias(struct adapt *a);
-/* stack.c: the id of the adapter's first virtual token. */
-int64_t adapt_first_virtual(const struct adapt *a, size_t layer);
-/* stack.c: the adapter's save function; after adapt_begin_for(PURPOSE_SAVE). */
+/* stack.c: the adapter's save function; after adapt_build(PURPOSE_SAVE). */
 void adapt_call_save(struct adapt *a, size_t layer);
 /* hooks.c */
 extern const struct graph_hooks adapt_hooks; /* without context */

@@ -28,6 +28,22 @@ static graft_value frozen(struct adapt *a, const struct model_site *site,
     return in[0];
 }
 
+static struct graft_rows_change rows_of(const struct layer *layer)
+{
+    struct graft_rows_change change = {.struct_size = sizeof change};
+    if (layer->functions->rows != NULL)
+        layer->functions->rows(option_values_get(layer->settings->options), &change);
+    return change;
+}
+
+/* The id of the adapter's first virtual token. */
+static int64_t first_virtual(const struct adapt *a, size_t layer)
+{
+    int64_t first = model_config(a->model)->vocab;
+    for (size_t l = 0; l < layer; l++) first += rows_of(&a->layers[l]).virtual_tokens;
+    return first;
+}
+
 static void fill_site(const struct adapt *a, const struct model_site *site, struct frame *f)
 {
     const struct model_config *c = model_config(a->model);
@@ -47,7 +63,7 @@ static void fill_site(const struct adapt *a, const struct model_site *site, stru
         f->as.site.struct_size = sizeof f->as.embedding;
         f->as.embedding.vocab = site->in_features;
         f->as.embedding.hidden = site->out_features;
-        f->as.embedding.first_virtual = adapt_first_virtual(a, f->layer);
+        f->as.embedding.first_virtual = first_virtual(a, f->layer);
         break;
     case GRAFT_SITE_BLOCK:
         f->as.site.struct_size = sizeof f->as.block;
@@ -197,8 +213,9 @@ static void call_model(struct adapt *a, size_t layer, model_function *function)
     a->frame = frame.outer;
 }
 
-struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
-                                  const struct adapt_mode *mode, enum purpose purpose)
+/* Begins a graph for a purpose, with all model functions called. */
+static struct model_wrap begin_for(struct adapt *a, struct graph *graph,
+                                   const struct adapt_mode *mode, enum purpose purpose)
 {
     struct graph_hooks hooks = adapt_hooks;
     hooks.context = a;
@@ -219,7 +236,7 @@ struct model_wrap adapt_begin_for(struct adapt *a, struct graph *graph,
 
 struct model_wrap adapt_begin(struct adapt *a, struct graph *graph, const struct adapt_mode *mode)
 {
-    return adapt_begin_for(a, graph, mode, PURPOSE_RUN);
+    return begin_for(a, graph, mode, PURPOSE_RUN);
 }
 
 void adapt_call_save(struct adapt *a, size_t layer)
@@ -268,7 +285,7 @@ enum graft_status adapt_build(struct adapt *a, struct graph *graph, struct store
                                               graft_shape1(1), GRAFT_ROWS_TOKENS));
     struct model_inputs inputs = {
         .tokens = in[0], .positions = in[1], .first = in[2], .last = in[3]};
-    struct model_wrap wrap = adapt_begin_for(a, graph, &mode, purpose);
+    struct model_wrap wrap = begin_for(a, graph, &mode, purpose);
     graft_value hidden = model_hidden(a->model, graph, &inputs, &wrap, NULL);
     model_logits(a->model, graph, hidden, &wrap);
     return graph_status(graph, e);
@@ -474,21 +491,6 @@ size_t adapt_sites(const struct adapt *a)
     size_t total = 0;
     for (size_t l = 0; l < a->layer_count; l++) total += a->layers[l].site_count;
     return total;
-}
-
-static struct graft_rows_change rows_of(const struct layer *layer)
-{
-    struct graft_rows_change change = {.struct_size = sizeof change};
-    if (layer->functions->rows != NULL)
-        layer->functions->rows(option_values_get(layer->settings->options), &change);
-    return change;
-}
-
-int64_t adapt_first_virtual(const struct adapt *a, size_t layer)
-{
-    int64_t first = model_config(a->model)->vocab;
-    for (size_t l = 0; l < layer; l++) first += rows_of(&a->layers[l]).virtual_tokens;
-    return first;
 }
 
 struct adapt_rows adapt_rows(const struct adapt *a)

@@ -89,7 +89,6 @@ struct check_input *case_input(struct check_case *c, enum fill fill, struct graf
 /* The first dimension of the case's token rows is `live` of it. */
 void case_live(struct check_case *c, int64_t tokens, int64_t trained);
 
-struct graft_shape shape_live(struct graft_shape s, int32_t rows, const int64_t *live);
 uint64_t check_bytes(const struct check_input *in);
 
 /* Case `index`, whose products are asked for in this type; false: the op knows f32 alone. */

@@ -50,7 +50,7 @@ void case_live(struct check_case *c, int64_t tokens, int64_t trained)
     c->live[GRAFT_ROWS_TRAINED] = trained;
 }
 
-struct graft_shape shape_live(struct graft_shape s, int32_t rows, const int64_t *live)
+static struct graft_shape shape_live(struct graft_shape s, int32_t rows, const int64_t *live)
 {
     if (rows != GRAFT_ROWS_FIXED) s.dim[0] = live[rows];
     return s;

@@ -128,6 +128,24 @@ static void put_heading(const struct data_show_request *q, size_t index,
     str_putc(out, '\n');
 }
 
+static void put_ledger(const struct data_ledger *l, const struct data_tokenize_options *o,
+                       struct str *out)
+{
+    str_printf(out, "rows      %8zu", l->rows);
+    if (l->too_long != 0)
+        str_printf(out, "   left out: %zu longer than %zu", l->too_long, o->max_length);
+    if (l->untrained != 0)
+        str_printf(out, "   left out: %zu without a token to train", l->untrained);
+    str_printf(out, "\ntokens    %8zu   longest row %zu\ntrained   %8zu   ", l->tokens, l->longest,
+               l->trained);
+    put_share(out, l->trained, l->tokens);
+    str_puts(out, ", masked ");
+    put_share(out, l->tokens - l->trained, l->tokens);
+    str_printf(out, "\nturn ends %8zu   rows end with a trained end of turn", l->turns_ended);
+    if (o->chat != NULL) str_printf(out, " (%s)", chat_end_of_turn(o->chat));
+    str_putc(out, '\n');
+}
+
 enum graft_status data_show(const struct data_show_request *q, struct str *out, struct error *e)
 {
     struct token_row row = {0};
@@ -146,25 +164,7 @@ enum graft_status data_show(const struct data_show_request *q, struct str *out, 
         str_putc(out, '\n');
     }
     token_row_free(&row);
-    if (status == GRAFT_OK && q->ledger != NULL) data_show_ledger(q->ledger, q->options, out);
+    if (status == GRAFT_OK && q->ledger != NULL) put_ledger(q->ledger, q->options, out);
     if (status == GRAFT_OK && out->failed) status = error_memory(e, "the text", out->length);
     return status;
-}
-
-void data_show_ledger(const struct data_ledger *l, const struct data_tokenize_options *o,
-                      struct str *out)
-{
-    str_printf(out, "rows      %8zu", l->rows);
-    if (l->too_long != 0)
-        str_printf(out, "   left out: %zu longer than %zu", l->too_long, o->max_length);
-    if (l->untrained != 0)
-        str_printf(out, "   left out: %zu without a token to train", l->untrained);
-    str_printf(out, "\ntokens    %8zu   longest row %zu\ntrained   %8zu   ", l->tokens, l->longest,
-               l->trained);
-    put_share(out, l->trained, l->tokens);
-    str_puts(out, ", masked ");
-    put_share(out, l->tokens - l->trained, l->tokens);
-    str_printf(out, "\nturn ends %8zu   rows end with a trained end of turn", l->turns_ended);
-    if (o->chat != NULL) str_printf(out, " (%s)", chat_end_of_turn(o->chat));
-    str_putc(out, '\n');
 }

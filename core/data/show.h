@@ -18,8 +18,5 @@ struct data_show_request {
 /* Appends text for a terminal. Control characters of the data come out as \xNN. */
 GRAFT_MUST_USE enum graft_status data_show(const struct data_show_request *request, struct str *out,
                                            struct error *e);
-/* The summary alone. */
-void data_show_ledger(const struct data_ledger *ledger, const struct data_tokenize_options *options,
-                      struct str *out);
 
 #endif

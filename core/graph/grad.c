@@ -14,24 +14,14 @@ struct pass {
     struct graph *graph;
     graft_value *gradient; /* per value of the forward graph */
     size_t forward_values;
-    const graft_value *sources; /* graph_gradients: leave these as values */
-    size_t source_count;
 };
-
-static bool is_source(const struct pass *p, graft_value v)
-{
-    for (size_t i = 0; i < p->source_count; i++)
-        if (p->sources[i].id == v.id) return true;
-    return false;
-}
 
 static void contribute(struct pass *p, graft_value to, graft_value gradient)
 {
     struct graph *g = p->graph;
     if (gradient.id == 0) return;
     const struct graph_value *v = &g->values[to.id - 1];
-    if (v->node == UINT32_MAX && v->stored != NULL && v->stored->gradient != NULL &&
-        !is_source(p, to)) {
+    if (v->node == UINT32_MAX && v->stored != NULL && v->stored->gradient != NULL) {
         graft_value pair[2] = {graph_stored(g, v->stored->gradient), gradient};
         graph_add_node(g, GRAFT_OP_ACCUMULATE, pair, 2, NULL);
         return;
@@ -73,20 +63,16 @@ static void differentiate_node(struct pass *p, size_t number)
         if (want[i]) contribute(p, c.node.input[i], din[i]);
 }
 
-void graph_gradients(struct graph *g, graft_value loss, const graft_value *sources, size_t count,
-                     graft_value *gradients)
+void graph_backward(struct graph *g, graft_value loss)
 {
     if (graph_failed(g)) return;
     struct pass p = {.graph = g,
                      .forward_values = g->value_count,
-                     .sources = sources,
-                     .source_count = count,
                      .gradient = mem_zalloc(g->value_count, sizeof(graft_value))};
     if (p.gradient == NULL) {
         graph_fail(g, GRAFT_E_MEMORY, "not enough memory for the gradients");
         return;
     }
-    for (size_t i = 0; i < count; i++) g->values[sources[i].id - 1].differentiable = true;
     int32_t block = g->block;
     const char *place = g->place;
     size_t forward_nodes = g->node_count;
@@ -94,14 +80,8 @@ void graph_gradients(struct graph *g, graft_value loss, const graft_value *sourc
     g->backward = true;
     p.gradient[loss.id - 1] = graft_constant(&g->builder, 1.0);
     for (size_t i = forward_nodes; i-- > 0 && !graph_failed(g);) differentiate_node(&p, i);
-    for (size_t i = 0; i < count; i++) gradients[i] = p.gradient[sources[i].id - 1];
     g->backward = false;
     g->block = block;
     g->place = place;
     mem_free(p.gradient);
-}
-
-void graph_backward(struct graph *g, graft_value loss)
-{
-    graph_gradients(g, loss, NULL, 0, NULL);
 }

@@ -63,13 +63,6 @@ graft_value graph_stored(struct graph *g, const struct stored *stored)
                                              .differentiable = stored->gradient != NULL});
 }
 
-const struct stored *graph_stored_of(const struct graph *g, graft_value v)
-{
-    if (v.id == 0 || v.id > g->value_count) return NULL;
-    const struct graph_value *value = &g->values[v.id - 1];
-    return value->node == UINT32_MAX ? value->stored : NULL;
-}
-
 static graft_value add_constant(struct graph *g, double constant)
 {
     if (graph_failed(g)) return (graft_value){0};

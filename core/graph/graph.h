@@ -57,8 +57,6 @@ void graph_set_block(struct graph *graph, int32_t block);
 
 /* The value of a stored entry before the program runs. The same entry gives the same value. */
 graft_value graph_stored(struct graph *graph, const struct stored *stored);
-/* The entry behind such a value; NULL for others. */
-const struct stored *graph_stored_of(const struct graph *graph, graft_value v);
 
 /* BROADCAST whose first dimension is live. */
 graft_value graph_broadcast(struct graph *graph, graft_value x, struct graft_shape shape,
@@ -81,10 +79,6 @@ void graph_fail(struct graph *graph, enum graft_status status, const char *forma
 /* Appends the backward pass of a scalar loss [1]: every trained stored entry that it reaches gets
  * nodes that add into its gradient. */
 void graph_backward(struct graph *graph, graft_value loss);
-/* As graph_backward, but gives the gradient as a value for each of the sources instead of adding it
- * to stored gradients; 0 where the loss does not depend on it. For checks. */
-void graph_gradients(struct graph *graph, graft_value loss, const graft_value *sources,
-                     size_t count, graft_value *gradients);
 
 /* Drops nodes whose outputs nobody reads. */
 void graph_prune(struct graph *graph);

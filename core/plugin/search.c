@@ -24,7 +24,8 @@ void text_list_fini(struct text_list *list)
     *list = (struct text_list){0};
 }
 
-bool text_list_push(struct text_list *list, char *text)
+/* Takes over `text`; frees it on failure, and fails when it is NULL. */
+static bool text_list_push(struct text_list *list, char *text)
 {
     if (text == NULL ||
         !array_reserve(&list->items, &list->capacity, list->count + 1, sizeof *list->items)) {

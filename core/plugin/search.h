@@ -15,8 +15,6 @@ struct text_list {
 };
 
 void text_list_fini(struct text_list *list);
-/* Takes over `text`; frees it on failure, and fails when it is NULL. */
-bool text_list_push(struct text_list *list, char *text);
 
 /* The folders in order. GRAFT_PLUGIN_PATH with a relative entry is an error. */
 GRAFT_MUST_USE enum graft_status search_folders(struct text_list *folders, struct error *e);

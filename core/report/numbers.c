@@ -35,7 +35,8 @@ void add_figure(struct str *out, double value)
     add_fixed(out, value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 4);
 }
 
-void add_percent(struct str *out, double share)
+/* "77.0 %" of a share. */
+static void add_percent(struct str *out, double share)
 {
     add_fixed(out, share * 100.0, 1);
     if (isfinite(share)) str_puts(out, " %");

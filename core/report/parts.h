@@ -12,8 +12,6 @@
 void add_fixed(struct str *out, double value, int decimals);
 /* A loss, a perplexity: about four figures. */
 void add_figure(struct str *out, double value);
-/* "77.0 %" of a share. */
-void add_percent(struct str *out, double share);
 bool measured(const struct report_metric *m); /* before or after */
 /* A metric's value as its unit is written. */
 void add_value(struct str *out, enum metric_unit unit, double value);

@@ -17,9 +17,6 @@ GRAFT_MUST_USE enum graft_status json_take_int(const json_t *object, const char 
 /* *text stays the object's; NULL where the key is absent or null. */
 GRAFT_MUST_USE enum graft_status json_take_text(const json_t *object, const char *key,
                                                 const char **text, size_t *length, struct error *e);
-/* "type" of a component: an error where it is none of an object with a type. */
-GRAFT_MUST_USE enum graft_status json_take_type(const json_t *component, const char **type,
-                                                struct error *e);
 
 /* Each reads one component; null gives nothing. */
 GRAFT_MUST_USE enum graft_status load_normalizer(struct tokenizer *t, const json_t *value,

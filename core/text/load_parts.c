@@ -45,7 +45,8 @@ enum graft_status json_take_text(const json_t *object, const char *key, const ch
     return GRAFT_OK;
 }
 
-enum graft_status json_take_type(const json_t *component, const char **type, struct error *e)
+/* "type" of a component: an error where it is no object with a type. */
+static enum graft_status take_type(const json_t *component, const char **type, struct error *e)
 {
     *type = json_string_value(json_object_get(component, "type"));
     if (*type != NULL) return GRAFT_OK;
@@ -132,7 +133,7 @@ static enum graft_status load_one_normalizer(struct tokenizer *t, const json_t *
 {
     const char *type;
     struct normalizer n = {.left = true, .right = true};
-    enum graft_status status = json_take_type(value, &type, e);
+    enum graft_status status = take_type(value, &type, e);
     if (status != GRAFT_OK) return status;
     if (strcmp(type, "Sequence") == 0)
         return load_sequence(t, value, "normalizers", load_one_normalizer, e);
@@ -256,7 +257,7 @@ static enum graft_status load_step(struct tokenizer *t, const json_t *value, str
 {
     const char *type;
     bool each = false;
-    enum graft_status status = json_take_type(value, &type, e);
+    enum graft_status status = take_type(value, &type, e);
     if (status != GRAFT_OK) return status;
     if (t->byte_level)
         return error_set(e, GRAFT_E_INVALID,
@@ -357,7 +358,7 @@ static enum graft_status load_one_decoder(struct tokenizer *t, const json_t *val
                  {"Strip", PLACE_STRIP, load_decoder_strip},
                  {"ByteLevel", PLACE_ALONE, NULL}};
     const char *type;
-    enum graft_status status = json_take_type(value, &type, e);
+    enum graft_status status = take_type(value, &type, e);
     if (status != GRAFT_OK) return status;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (strcmp(type, parts[i].type) != 0) continue;
@@ -381,7 +382,7 @@ enum graft_status load_decoder(struct tokenizer *t, const json_t *value, struct 
     const char *type;
     enum decoder_place last = PLACE_TEXT;
     if (value == NULL || json_is_null(value)) return GRAFT_OK;
-    enum graft_status status = json_take_type(value, &type, e);
+    enum graft_status status = take_type(value, &type, e);
     if (status != GRAFT_OK) return status;
     if (strcmp(type, "Sequence") != 0) return load_one_decoder(t, value, &last, e);
     const json_t *list = json_object_get(value, "decoders");
@@ -442,7 +443,7 @@ enum graft_status load_post_processor(struct tokenizer *t, const json_t *value, 
 {
     const char *type;
     if (value == NULL || json_is_null(value)) return GRAFT_OK;
-    enum graft_status status = json_take_type(value, &type, e);
+    enum graft_status status = take_type(value, &type, e);
     if (status != GRAFT_OK) return status;
     if (strcmp(type, "Sequence") == 0)
         return load_sequence(t, value, "processors", load_post_processor, e);

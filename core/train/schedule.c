@@ -18,7 +18,7 @@ static double share(int64_t part, int64_t whole)
     return (double)part / (double)(whole > 1 ? whole : 1);
 }
 
-int64_t schedule_warmup(const struct settings_schedule *s, int64_t total)
+static int64_t warmup_steps(const struct settings_schedule *s, int64_t total)
 {
     if (s->kind == SCHEDULE_CONSTANT) return 0;
     if (s->warmup_steps > 0) return s->warmup_steps;
@@ -80,7 +80,7 @@ static double stable_decay(const struct settings_schedule *s, int64_t t, int64_t
 
 double schedule_multiplier(const struct settings_schedule *s, int64_t t, int64_t T, double lr)
 {
-    int64_t W = schedule_warmup(s, T);
+    int64_t W = warmup_steps(s, T);
     double p = share(t - W, T - W);
 
     if (s->kind == SCHEDULE_CONSTANT) return 1;

@@ -7,9 +7,6 @@
 
 #include "recipe/settings.h"
 
-/* Steps of warm-up in a run of `total` updates. */
-int64_t schedule_warmup(const struct settings_schedule *s, int64_t total);
-
 /* The multiplier of update t = 0, 1, ... (the first with warm-up has 0); lr is the peak rate, which
  * the schedules with an absolute end need. */
 double schedule_multiplier(const struct settings_schedule *s, int64_t t, int64_t total, double lr);
