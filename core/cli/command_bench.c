@@ -102,9 +102,9 @@ int command_bench(const struct cli_args *args)
     if (status == GRAFT_OK) status = recipe_load(args, &settings, &e);
     if (status == GRAFT_OK) status = train_bench(settings, passes, show, &report, &e);
     progress_clear();
+    int exit_status = status != GRAFT_OK ? recipe_fail(settings, &e) : EXIT_DONE;
     settings_free(settings);
-    if (status != GRAFT_OK) return cli_fail(&e);
-    int exit_status;
+    if (exit_status != EXIT_DONE) return exit_status;
     if (cli_flag(args, "json")) {
         exit_status = cli_print_json(report_json(&report));
     } else {

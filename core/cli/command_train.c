@@ -63,7 +63,7 @@ int command_train(const struct cli_args *args)
     int exit_status;
     if (status != GRAFT_OK) {
         str_free(&outcome.table);
-        exit_status = cli_fail(&e);
+        exit_status = recipe_fail(settings, &e);
     } else if (outcome.was_finished) {
         fprintf(stderr, "%s: this run is finished; nothing to do\n", settings->output);
         exit_status = EXIT_DONE;
@@ -110,8 +110,9 @@ int command_plan(const struct cli_args *args)
     struct str text = {0};
     if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
     enum graft_status status = train_plan(settings, &plan, &e);
+    int failed = status != GRAFT_OK ? recipe_fail(settings, &e) : EXIT_DONE;
     settings_free(settings);
-    if (status != GRAFT_OK) return cli_fail(&e);
+    if (failed != EXIT_DONE) return failed;
     if (cli_flag(args, "json")) return cli_print_json(plan_json(&plan));
     plan_text(&plan, &text);
     return cli_print(&text);

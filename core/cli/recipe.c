@@ -29,6 +29,12 @@ enum graft_status recipe_load(const struct cli_args *args, struct settings **set
                               : status;
 }
 
+int recipe_fail(const struct settings *settings, struct error *e)
+{
+    if (settings != NULL) settings_locate(settings, e);
+    return cli_fail(e);
+}
+
 enum graft_status recipe_load_compare(const struct cli_args *args,
                                       struct settings_compare **compare, struct error *e)
 {

@@ -18,6 +18,10 @@ GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args
 /* Has it one? False also for a recipe that cannot be read: loading it says why. */
 bool recipe_is_compare(const struct cli_args *args);
 
+/* cli_fail for what a recipe asked for: an error about one of its keys says where that stands.
+ * `settings` may be NULL: no recipe was read. */
+int recipe_fail(const struct settings *settings, struct error *e);
+
 /* Before something is trained: the recipe's device computes rightly, or is refused (self_test). */
 GRAFT_MUST_USE enum graft_status recipe_test_device(const struct settings *settings,
                                                     struct error *e);

@@ -228,7 +228,7 @@ char *schema_allowed(const struct schema_key *key, char *out)
                                         "a list of",
                                         "text",
                                         "a path",
-                                        "a path or a list of paths",
+                                        "a path or a list of one or more paths",
                                         "a path",
                                         "a path",
                                         "the name or file of a plugin",

@@ -248,3 +248,13 @@ const char *settings_place(const struct settings *settings, const char *key)
     const struct schema_key *row = schema_find(&schema_core, key, strlen(key));
     return row != NULL ? settings->places.of[row - schema_core.keys] : NULL;
 }
+
+void settings_locate(const struct settings *settings, struct error *e)
+{
+    size_t length = strcspn(e->text, ":");
+    const struct schema_key *row = schema_find(&schema_core, e->text, length);
+    /* A section's place is where it begins: a --set below it may be what is wrong. */
+    if (row == NULL || row->type == SCHEMA_MAP) return;
+    const char *place = settings->places.of[row - schema_core.keys];
+    if (place != NULL) error_place(e, "%s", place);
+}

@@ -200,6 +200,10 @@ void settings_free(struct settings *settings);
 /* Where the value of a core key ("train.batch_size") was given; NULL: it is the default. */
 const char *settings_place(const struct settings *settings, const char *key);
 
+/* For an error of a later layer, which knows the key and no file: where it begins with a core key
+ * that was given ("data.max_length: ..."), the place is put in front. */
+void settings_locate(const struct settings *settings, struct error *e);
+
 /* Appends the effective recipe: every key, defaults included. With comments: where each value came
  * from, and paths as they are used; without: paths relative to `relative_to` (a folder that
  * exists) and no output, as the run folder keeps it. */

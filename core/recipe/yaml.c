@@ -68,12 +68,33 @@ static struct place place_of_offset(const struct reader *r, size_t offset)
     return place;
 }
 
+/* Does the line of this mark begin with blanks one of which is a tab? libyaml does not name it. */
+static bool tab_before(const struct reader *r, yaml_mark_t mark)
+{
+    const char *line = r->bytes, *end = r->bytes + r->length;
+    for (size_t i = 0; i < mark.line && line != NULL; i++) {
+        line = memchr(line, '\n', (size_t)(end - line));
+        if (line != NULL) line++;
+    }
+    for (; line != NULL && line < end && (*line == ' ' || *line == '\t'); line++)
+        if (*line == '\t') return true;
+    return false;
+}
+
 static enum graft_status syntax_error(const struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR) return no_memory(r);
-    error_set(r->e, GRAFT_E_INVALID, "not valid YAML: %s%s%s", p->context != NULL ? p->context : "",
-              p->context != NULL ? ", " : "", p->problem != NULL ? p->problem : "unknown");
+    char begun[48] = "";
+    if (p->error != YAML_READER_ERROR && tab_before(r, p->problem_mark)) {
+        error_set(r->e, GRAFT_E_INVALID, "not valid YAML: a tab: indent with spaces");
+        return at(r, place_of(r, p->problem_mark));
+    }
+    if (p->context != NULL && p->context_mark.line != p->problem_mark.line)
+        snprintf(begun, sizeof begun, " from line %zu on", p->context_mark.line + 1);
+    error_set(r->e, GRAFT_E_INVALID, "not valid YAML: %s%s%s%s",
+              p->context != NULL ? p->context : "", begun, p->context != NULL ? ", " : "",
+              p->problem != NULL ? p->problem : "unknown");
     if (p->error == YAML_READER_ERROR) return at(r, place_of_offset(r, p->problem_offset));
     return at(r, place_of(r, p->problem_mark));
 }
@@ -319,7 +340,11 @@ static enum graft_status check_bytes(const struct reader *r)
     if (r->length > RECIPE_SIZE_LIMIT)
         return refuse(r, (struct place){r->source->set, 0, 0}, "larger than 1 MiB");
     size_t good = utf8_check(r->bytes, r->length);
-    if (good != r->length) return refuse(r, place_of_offset(r, good), "not UTF-8");
+    bool wide = r->length >= 2 &&
+                (memcmp(r->bytes, "\xFF\xFE", 2) == 0 || memcmp(r->bytes, "\xFE\xFF", 2) == 0);
+    if (wide) return refuse(r, (struct place){r->source->set, 0, 0}, "is UTF-16: save it as UTF-8");
+    if (good != r->length)
+        return refuse(r, place_of_offset(r, good), "not UTF-8: save it as UTF-8");
     const char *nul = memchr(r->bytes, '\0', r->length);
     if (nul != NULL)
         return refuse(r, place_of_offset(r, (size_t)(nul - r->bytes)), "a NUL byte is not allowed");

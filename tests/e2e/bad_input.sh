@@ -169,7 +169,7 @@ set_to '.*lora_dropout.*1.5' adapter.lora_dropout=1.5
 set_to '.*bias' adapter.bias=all
 set_to '.*backend.*cuda' backend=cuda
 set_to '--set 1: backend.device: has no effect' backend.device=7
-bad 'model.compute: f16: cpu .* multiplies in f32' --set backend=cpu --set model.compute=f16
+bad '--set 2: model.compute: f16: cpu .* multiplies in f32' --set backend=cpu --set model.compute=f16
 set_to '.*device.* 7' 'backend={name: cpu, device: 7}'
 set_to '.*micro_batch_tokens.*100' train.micro_batch_tokens=100
 bad '--set 2: adapter.r: ' --set optimizer.lr=1e-3 --set adapter.r=x
@@ -246,14 +246,14 @@ set_to 'columns.csv:' data.train=columns.csv
 cp "$data/valid.jsonl" rows.txt && sed -i 's/^{/x{/' rows.txt
 set_to 'rows.txt: not a known kind' data.train=rows.txt
 set_to '.*empty' data.train=empty
-set_to 'data.max_length: .*[^0-9]8 tokens.*raise it' data.max_length=8
-set_to 'data.max_length: 24 of 24|data.max_length: every row|data.max_length: .* of 24 rows' data.max_length=50
+set_to '--set 1: data.max_length: .*[^0-9]8 tokens.*raise it' data.max_length=8
+set_to '--set 1: data.max_length: 24 of 24|--set 1: data.max_length: every row|--set 1: data.max_length: .* of 24 rows' data.max_length=50
 set_to '.*max_length.*1000000.*512|.*max_length.*1000000' data.max_length=1000000
 set_to '.*max_length.*4096.*512' data.max_length=4096
 set_to '.*max_length' data.max_length=0
 { printf '{"text": "'; for ((i = 0; i < 60; i++)); do printf 'a cat and '; done; echo '"}'; } >long.jsonl
-bad 'train.micro_batch_tokens: 128 is less than the longest row' --set data.train=long.jsonl \
-    --set data.max_length=512 --set train.micro_batch_tokens=128
+bad '--set 4: train.micro_batch_tokens: 128 is less than the longest row' --set data.train=long.jsonl \
+    --set data.max_length=512 --set train.batch_size=1 --set train.micro_batch_tokens=128
 # --- templates ---
 conversation=$source/examples/data/bitext-short/test.jsonl
 bad '.*test.jsonl:1: a conversation, but the model has no chat template' \
@@ -263,9 +263,9 @@ bad '.*data.template: .*chatlm.*chatml' --set data.template=chatlm
 
 # --- output folders ---
 touch file
-set_to 'output: file is a file' output=file
-set_to 'output: cannot write to .*file/run.*' output=file/run
-set_to 'output: cannot write to /proc/run' output=/proc/run
+set_to '--set 1: output: file is a file' output=file
+set_to '--set 1: output: cannot write to .*file/run.*' output=file/run
+set_to '--set 1: output: cannot write to /proc/run' output=/proc/run
 (
     mkdir busy
     exec 8>busy/lock
@@ -274,12 +274,12 @@ set_to 'output: cannot write to /proc/run' output=/proc/run
     sleep 60 &
     echo $! >holder
 )
-set_to 'output: busy/lock: in use by process 4711' output=busy
-bad 'output: busy/lock: in use by process 4711' --set output=busy --resume
-bad 'output: busy/lock: in use by process 4711' --set output=busy --overwrite
+set_to '--set 1: output: busy/lock: in use by process 4711' output=busy
+bad '--set 1: output: busy/lock: in use by process 4711' --set output=busy --resume
+bad '--set 1: output: busy/lock: in use by process 4711' --set output=busy --overwrite
 kill "$(cat holder)" && rm holder
 mkdir old && touch old/steps.jsonl
-set_to 'output: old holds a run; .*--resume.*--overwrite' output=old
+set_to '--set 1: output: old holds a run; .*--resume.*--overwrite' output=old
 mkdir mine && touch mine/thesis.txt
-bad 'output: mine holds other files and no run' --set output=mine --overwrite
+bad '--set 1: output: mine holds other files and no run' --set output=mine --overwrite
 finish

@@ -99,7 +99,7 @@ for signal in INT TERM HUP; do
     while kill -0 $running 2>/dev/null && [ ! -s sig-$signal/steps.jsonl ]; do sleep 0.01; done
     if [ $signal = INT ]; then
         gives 2 "$graft" train recipe.yaml "${long[@]}" --set output=sig-INT --resume
-        grep -q "^graft: output: .*in use by process $running;" err || fail "not in use? $(cat err)"
+        grep -q "^graft: --set [0-9]*: output: .*in use by process $running;" err || fail "not in use? $(cat err)"
     fi
     kill -$signal $running
     wait $running

@@ -166,6 +166,13 @@ static void test_whole(void **state)
     assert_string_equal(s->output, "runs/support-lora");
     assert_string_equal(settings_place(s, "train.seed"), "r.yaml:30:9");
     assert_null(settings_place(s, "backend.threads"));
+    struct error late = {0};
+    error_set(&late, GRAFT_E_INVALID, "train.seed: is odd");
+    settings_locate(s, &late);
+    assert_string_equal(late.text, "r.yaml:30:9: train.seed: is odd");
+    error_set(&late, GRAFT_E_INVALID, "backend.threads: too many");
+    settings_locate(s, &late);
+    assert_string_equal(late.text, "backend.threads: too many"); /* a default has no place */
     settings_free(s);
 }
 
@@ -217,7 +224,11 @@ static void test_yaml_mistakes(void **state)
 {
     (void)state;
     refused("model: [m.gguf\nx: y\n", "r.yaml:2:2: not valid YAML: ");
-    refused("model: m\n\tdata: x\n", "r.yaml:2:1: not valid YAML: ");
+    refused("model: m\n\tdata: x\n", "r.yaml:2:1: not valid YAML: a tab: indent with spaces");
+    refused("model: m\ndata:\n \ttrain: x\n", "r.yaml:3:2: not valid YAML: a tab: indent");
+    refused("a: \"b\nc: d\n",
+            "r.yaml:3:1: not valid YAML: while scanning a quoted scalar from line 1 on, found");
+    refused("\xFF\xFEm", "r.yaml: is UTF-16: save it as UTF-8");
     refused("model: m.gguf\nmodel: n.gguf\n",
             "r.yaml:2:1: key \"model\" stands twice, first in line 1: keep one");
     refused("a: {b: 1, c: 2, b: 3}\n", "r.yaml:1:17: key \"b\" stands twice");
@@ -353,8 +364,9 @@ static void test_file_mistakes(void **state)
                                "(relative paths start from the recipe's folder)");
     refused("model: m.gguf\ndata: {train: [data/train.jsonl, data]}\n",
             "r.yaml:2:34: data.train: \"data\" is a folder, expected a file");
-    refused("model: m.gguf\ndata: {train: []}\n",
-            "r.yaml:2:15: data.train: found a list, expected a path or a list of paths");
+    refused(
+        "model: m.gguf\ndata: {train: []}\n",
+        "r.yaml:2:15: data.train: found a list, expected a path or a list of one or more paths");
     refused("model: \"\"\n", "r.yaml:1:8: model.path: found \"\", expected a path");
     refused_set("data.test=none.jsonl", "--set 1: data.test: \"none.jsonl\": No such file or "
                                         "directory (relative paths start from the working "
@@ -416,7 +428,8 @@ static void test_methods(void **state)
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, bias: all}\n",
             "r.yaml:4:35: adapter.bias: full has no place in its file for the model's own numbers");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, bias: some}\n",
-            "r.yaml:4:41: adapter.bias: found \"some\"; did you mean \"none\"?, expected one of none, all");
+            "r.yaml:4:41: adapter.bias: found \"some\"; did you mean \"none\"?, expected one of "
+            "none, all");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, modules_to_save: [lm_head]}\n",
             "r.yaml:4:35: adapter.modules_to_save: full has no place in its file");
     refused(NO_ADAPTER "adapter: {method: full, steps: 1, layers_pattern: h}\n",
