@@ -99,6 +99,9 @@ GRAFT_MUST_USE enum graft_status cli_parse(int argc, char **argv, struct cli_arg
 void cli_args_fini(struct cli_args *args);
 
 void cli_help(struct str *out);
+/* Is it the first word of commands of two words ("plugin")? Their list is its help. */
+bool cli_is_group(const char *word);
+void cli_help_group(const char *word, struct str *out);
 void cli_help_command(const struct cli_command *command, struct str *out);
 void cli_man(struct str *out);
 void cli_version(struct str *out);

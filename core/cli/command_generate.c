@@ -131,6 +131,13 @@ int command_generate(const struct cli_args *args)
         error_set(&e, GRAFT_E_INVALID, "--prompt is missing; give the text to answer");
         return cli_fail(&e);
     }
+    size_t good = utf8_check(prompt, strlen(prompt));
+    if (prompt[good] != '\0') {
+        error_set(&e, GRAFT_E_INVALID,
+                  "--prompt: not UTF-8 at byte %zu (0x%02X): convert it to UTF-8", good,
+                  (unsigned)(unsigned char)prompt[good]);
+        return cli_fail(&e);
+    }
     cli_signals_begin();
     enum graft_status status = read_options(args, &t, &e);
     if (status == GRAFT_OK)

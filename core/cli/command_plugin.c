@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "plugin/plugin.h"
+#include "plugin/quote.h"
 #include "plugin/search.h"
 #include "recipe/describe.h"
 
@@ -77,6 +78,7 @@ static enum graft_status load_any(const char *name, const struct plugin **plugin
             return plugin_load(kinds[i], name + strlen(word) + 1, NULL, plugin, e);
     }
     struct error first = {0};
+    char shown[QUOTE_SIZE];
     for (size_t i = 0; i < KINDS; i++) {
         struct error why = {0};
         char *path = NULL;
@@ -88,6 +90,9 @@ static enum graft_status load_any(const char *name, const struct plugin **plugin
                        strstr(why.text, "did you mean") != NULL))
             first = why;
     }
+    if (first.status == GRAFT_E_INVALID && strstr(first.text, "did you mean") == NULL)
+        return error_set(e, GRAFT_E_INVALID, "no plugin is named %s (graft plugin list shows all)",
+                         quote_text(name, shown));
     *e = first;
     return first.status;
 }

@@ -48,18 +48,41 @@ static size_t name_width(const struct cli_command *c)
     return strlen(c->name) + (*c->arguments != '\0') + strlen(c->arguments);
 }
 
-void cli_help(struct str *out)
+bool cli_is_group(const char *word)
 {
-    size_t width = 0;
+    size_t length = strlen(word);
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
+        if (!c->hidden && strncmp(c->name, word, length) == 0 && c->name[length] == ' ')
+            return true;
+    return false;
+}
+
+/* The commands that begin with these words. */
+static void help_commands(const char *words, struct str *out)
+{
+    size_t width = 0, length = strlen(words);
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
         if (!c->hidden && name_width(c) > width) width = name_width(c);
-    str_puts(out, "graft: fine-tuning of large language models by small trainable parts\n\n"
-                  "usage: graft COMMAND [ARGUMENT]... [--option]...\n\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
-        if (c->hidden) continue;
+        if (c->hidden || strncmp(c->name, words, length) != 0) continue;
         str_printf(out, "  %s%s%s%*s  %s\n", c->name, *c->arguments != '\0' ? " " : "",
                    c->arguments, (int)(width - name_width(c)), "", c->summary);
     }
+}
+
+void cli_help_group(const char *word, struct str *out)
+{
+    char words[64];
+    snprintf(words, sizeof words, "%.60s ", word);
+    str_printf(out, "usage: graft %s COMMAND\n\ncommands:\n", word);
+    help_commands(words, out);
+}
+
+void cli_help(struct str *out)
+{
+    str_puts(out, "graft: fine-tuning of large language models by small trainable parts\n\n"
+                  "usage: graft COMMAND [ARGUMENT]... [--option]...\n\ncommands:\n");
+    help_commands("", out);
     str_puts(out, "\noptions:\n");
     help_options(cli_global_options, out);
     str_printf(out, "\nexit status: %s\n", exit_text);

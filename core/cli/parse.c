@@ -26,14 +26,16 @@ static enum graft_status unknown_command(int argc, char **argv, struct error *e)
 {
     const char *names[64], *first = argv[1];
     char shown[QUOTE_SIZE], tried[128];
-    size_t count = 0, below = 0;
+    size_t count = 0;
+    bool group = cli_is_group(first);
     for (const struct cli_command *c = cli_commands; c->name != NULL && count < 64; c++) {
         if (c->hidden) continue;
         names[count++] = c->name;
-        below += strncmp(c->name, first, strlen(first)) == 0 && c->name[strlen(first)] == ' ';
     }
-    snprintf(tried, sizeof tried, "%.60s%s%.60s", first, below != 0 && argc > 2 ? " " : "",
-             below != 0 && argc > 2 ? argv[2] : "");
+    if (group && argc == 2)
+        return error_set(e, GRAFT_E_INVALID, "%s: a word is missing (graft %s --help lists them)",
+                         first, first);
+    snprintf(tried, sizeof tried, "%.60s%s%.60s", first, group ? " " : "", group ? argv[2] : "");
     const char *nearest = nearest_word(tried, names, count);
     return error_set(e, GRAFT_E_INVALID, "%s: unknown command%s%s%s (graft --help lists them)",
                      quote_text(tried, shown), nearest != NULL ? "; did you mean \"" : "",
@@ -122,8 +124,9 @@ static enum graft_status check_count(const struct cli_args *args, struct error *
     const struct cli_command *c = args->command;
     if (cli_flag(args, "help") || (args->count >= c->least && args->count <= c->most))
         return GRAFT_OK;
-    return error_set(e, GRAFT_E_INVALID, "%s: found %zu arguments, expected %s (graft %s --help)",
-                     c->name, args->count, c->most == 0 ? "none" : c->arguments, c->name);
+    return error_set(e, GRAFT_E_INVALID, "%s: found %zu argument%s, expected %s (graft %s --help)",
+                     c->name, args->count, args->count == 1 ? "" : "s",
+                     c->most == 0 ? "none" : c->arguments, c->name);
 }
 
 enum graft_status cli_parse(int argc, char **argv, struct cli_args *args, struct error *e)
@@ -188,7 +191,11 @@ enum graft_status cli_int(const struct cli_args *args, const char *name, int64_t
     const char *text = cli_value(args, name);
     char shown[QUOTE_SIZE];
     int64_t parsed = fallback;
-    if (text != NULL && (!parse_int64(text, &parsed) || parsed < min || parsed > max))
+    bool wrong = text != NULL && (!parse_int64(text, &parsed) || parsed < min || parsed > max);
+    if (wrong && max == INT64_MAX)
+        return error_set(e, GRAFT_E_INVALID, "--%s: found %s, expected an integer of %lld or more",
+                         name, quote_text(text, shown), (long long)min);
+    if (wrong)
         return error_set(e, GRAFT_E_INVALID,
                          "--%s: found %s, expected an integer from %lld to "
                          "%lld",

@@ -147,6 +147,8 @@ static int run(int argc, char **argv)
         cli_help(&text);
     else if (strcmp(argv[1], "--version") == 0)
         cli_version(&text);
+    else if (argc == 3 && strcmp(argv[2], "--help") == 0 && cli_is_group(argv[1]))
+        cli_help_group(argv[1], &text);
     else
         return run_command(argc, argv);
     return cli_print(&text);

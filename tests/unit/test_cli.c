@@ -90,7 +90,8 @@ static void test_parse_mistakes(void **state)
                   "\"plugin lits\": unknown command; did you mean \"plugin list\"?");
     parse_refused(WORDS("explain"), "explain: found 0 arguments, expected RECIPE");
     parse_refused(WORDS("explain", "a", "b"), "explain: found 2 arguments, expected RECIPE");
-    parse_refused(WORDS("plugin", "list", "x"), "plugin list: found 1 arguments, expected none");
+    parse_refused(WORDS("plugin", "list", "x"), "plugin list: found 1 argument, expected none");
+    parse_refused(WORDS("plugin"), "plugin: a word is missing (graft plugin --help lists them)");
     parse_refused(WORDS("explain", "r", "--sett", "x"),
                   "explain: unknown option \"--sett\"; did you mean \"--set\"?");
     parse_refused(WORDS("explain", "r", "-x"), "explain: unknown option \"-x\"");
@@ -113,6 +114,9 @@ static void test_numbers(void **state)
     assert_int_equal(i, 80);
     assert_int_equal(cli_int(&args, "port", 1, 80, 80, &i, &e), GRAFT_E_INVALID);
     assert_string_equal(e.text, "--port: found \"8080\", expected an integer from 1 to 80");
+    given.value = "-1";
+    assert_int_equal(cli_int(&args, "port", 0, INT64_MAX, 80, &i, &e), GRAFT_E_INVALID);
+    assert_string_equal(e.text, "--port: found \"-1\", expected an integer of 0 or more");
     given.value = "0.5";
     assert_ok(cli_float(&args, "port", 0, 1, 0, &d, &e), &e);
     assert_true(d == 0.5);
@@ -209,6 +213,15 @@ static void test_plugin_commands(void **state)
     assert_int_equal(run(WORDS("plugin", "show", GOOD "/optimizer-plain.so"), out, err), 0);
     assert_int_equal(run(WORDS("plugin", "show", "plian"), out, err), 2);
     assert_non_null(strstr(err, "graft: no optimizer is named \"plian\"; did you mean \"plain\"?"));
+    assert_int_equal(run(WORDS("plugin", "show", "nothing-like-it"), out, err), 2);
+    assert_string_equal(err,
+                        "graft: no plugin is named \"nothing-like-it\" (graft plugin list shows "
+                        "all)\n");
+    assert_int_equal(run(WORDS("plugin", "--help"), out, err), 0);
+    assert_non_null(strstr(out, "\n  plugin test FILE "));
+    assert_null(strstr(out, "\n  train"));
+    assert_int_equal(run(WORDS("generate", "x", "--prompt", "caf\xe9"), out, err), 2);
+    assert_string_equal(err, "graft: --prompt: not UTF-8 at byte 3 (0xE9): convert it to UTF-8\n");
     assert_int_equal(run(WORDS("plugin", "show", BAD "/adapter-abi_major.so"), out, err), 2);
     assert_string_equal(err, "graft: adapter-abi_major.so: abi_major: found 2, this graft has 1: "
                              "rebuild the plugin against this sdk\n");
