@@ -7,7 +7,7 @@
 
 #include "audit/audit.h"
 #include "data/show.h"
-#include "session/session.h"
+#include "session/source.h"
 
 #include <string.h>
 
@@ -31,19 +31,6 @@ static void view_close(struct view *v)
     settings_free(v->settings);
 }
 
-static void set_options(struct view *v)
-{
-    const struct settings *settings = v->settings;
-    size_t context = (size_t)model_config(v->session->model)->context;
-    v->options = (struct data_tokenize_options){
-        .tokenizer = v->session->tokenizer,
-        .chat = v->session->has_chat ? &v->session->chat : NULL,
-        .train_all = settings != NULL && settings->data.train_on == TRAIN_ON_ALL,
-        .drop_long = settings != NULL && settings->data.too_long == TOO_LONG_DROP,
-        .max_length = settings != NULL ? (size_t)settings->data.max_length : context,
-        .context = context};
-}
-
 /* Without a recipe and without --model there are only the rows. */
 static enum graft_status view_open(const struct cli_args *args, struct view *v, struct error *e)
 {
@@ -60,7 +47,8 @@ static enum graft_status view_open(const struct cli_args *args, struct view *v, 
     }
     enum graft_status status = session_open(&request, &v->session, e);
     if (status != GRAFT_OK) return status;
-    set_options(v);
+    v->options = source_tokenize(v->session, v->settings);
+    v->options.chat_named |= cli_value(args, "template") != NULL;
     return data_check_options(&v->options, e);
 }
 
@@ -99,7 +87,7 @@ static enum graft_status show(const struct cli_args *args, struct show *s, struc
     if (status != GRAFT_OK) return status;
     status = data_tokenize(&s->rows, &s->view.options, &s->tokens, e);
     if (status != GRAFT_OK) return status;
-    data_log_pairs(&s->tokens.ledger);
+    data_log_template(&s->view.options, &s->tokens.ledger);
     if ((size_t)s->first > s->rows.count)
         return error_set(e, GRAFT_E_INVALID, "--row: found %lld, there are %zu rows",
                          (long long)s->first, s->rows.count);
@@ -120,10 +108,11 @@ int command_data_show(const struct cli_args *args)
     enum graft_status status = show(args, &s, &text, &e);
     data_tokens_free(&s.tokens);
     data_rows_free(&s.rows);
+    int failed = status != GRAFT_OK ? recipe_fail(s.view.settings, &e) : EXIT_DONE;
     view_close(&s.view);
-    if (status == GRAFT_OK) return cli_print(&text);
+    if (failed == EXIT_DONE) return cli_print(&text);
     str_free(&text);
-    return cli_fail(&e);
+    return failed;
 }
 
 /* ---- check ---- */
@@ -169,8 +158,9 @@ int command_data_check(const struct cli_args *args)
             audit_print(&audit, &text);
     }
     audit_free(&audit);
+    int failed = status != GRAFT_OK ? recipe_fail(view.settings, &e) : EXIT_DONE;
     view_close(&view);
-    if (status != GRAFT_OK) return cli_fail(&e);
+    if (failed != EXIT_DONE) return failed;
     int printed = cli_flag(args, "json") ? cli_print_json(json) : cli_print(&text);
     return printed != EXIT_DONE ? printed : found != 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 
 #include "eval/eval.h"
+#include "plugin/quote.h"
 #include "report/report.h"
 #include "session/source.h"
 
@@ -22,6 +23,7 @@ struct measure {
     struct loss_program program;
     struct generator *generator;
     struct eval_measure measure;
+    const char *path; /* of the rows */
     int64_t rows, max_new_tokens;
     int32_t metrics; /* of --metrics; 0: the recipe's */
 };
@@ -40,6 +42,7 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
                                      const char **path, struct error *e)
 {
     const char *data = cli_value(args, "data"), *split = cli_value(args, "split");
+    char shown[QUOTE_SIZE];
     if (data != NULL && split != NULL)
         return error_set(e, GRAFT_E_INVALID, "--data and --split exclude each other");
     if (data == NULL && s != NULL) {
@@ -52,7 +55,7 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
             data = s->data.train.items[0];
         else
             return error_set(e, GRAFT_E_INVALID, "--split: found %s, expected train, valid or test",
-                             split);
+                             quote_text(split, shown));
     }
     if (data == NULL)
         return error_set(e, GRAFT_E_INVALID, "no rows to measure; name a file with --data");
@@ -87,30 +90,27 @@ static enum graft_status choose_metrics(struct measure *m, struct error *e)
     return status;
 }
 
-static enum graft_status load(const struct cli_args *args, struct measure *m, struct error *e)
+/* The options of what is measured; before the model is loaded, since they may be wrong. */
+static enum graft_status read_options(const struct cli_args *args, struct measure *m,
+                                      struct error *e)
 {
-    const char *path = NULL;
     const struct settings *s = m->source.settings;
-    enum graft_status status = choose_file(args, s, &path, e);
+    enum graft_status status = choose_file(args, s, &m->path, e);
     if (status == GRAFT_OK)
         status = cli_int(args, "rows", 0, INT64_MAX, s != NULL ? s->eval.rows : 0, &m->rows, e);
     if (status == GRAFT_OK)
         status = cli_int(args, "max-new-tokens", 1, 1 << 20,
                          s != NULL ? s->eval.max_new_tokens : 96, &m->max_new_tokens, e);
+    return status;
+}
+
+static enum graft_status load(struct measure *m, struct error *e)
+{
+    struct data_tokenize_options options = source_tokenize(m->session, m->source.settings);
+    enum graft_status status =
+        eval_set_load(m->session, m->path, &options, (size_t)m->rows, &m->set, e);
     if (status != GRAFT_OK) return status;
-    size_t context = (size_t)model_config(m->session->model)->context;
-    struct data_tokenize_options options = {
-        .tokenizer = m->session->tokenizer,
-        .chat = m->session->has_chat ? &m->session->chat : NULL,
-        .train_all = s != NULL && s->data.train_on == TRAIN_ON_ALL,
-        .drop_long = s != NULL && s->data.too_long == TOO_LONG_DROP,
-        .max_length = s != NULL ? (size_t)s->data.max_length : context,
-        .context = context,
-        .virtual_tokens = (size_t)m->session->rows.virtual_tokens,
-        .first_virtual = (int32_t)model_config(m->session->model)->vocab};
-    status = eval_set_load(m->session, path, &options, (size_t)m->rows, &m->set, e);
-    if (status != GRAFT_OK) return status;
-    data_log_pairs(&m->set.tokens.ledger);
+    data_log_template(&options, &m->set.tokens.ledger);
     return choose_metrics(m, e);
 }
 
@@ -175,8 +175,9 @@ int command_eval(const struct cli_args *args)
     enum graft_status status = read_metrics(args, &m, &e);
     if (status == GRAFT_OK)
         status = source_open(args->arguments[0], cli_value(args, "model"), &m.source, &e);
+    if (status == GRAFT_OK) status = read_options(args, &m, &e);
     if (status == GRAFT_OK) status = session_open(&m.source.request, &m.session, &e);
-    if (status == GRAFT_OK) status = load(args, &m, &e);
+    if (status == GRAFT_OK) status = load(&m, &e);
     if (status == GRAFT_OK) status = plan(&m, &e);
     if (status == GRAFT_OK) status = run(args, &m, &e);
     progress_clear();

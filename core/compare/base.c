@@ -35,13 +35,7 @@ static enum graft_status open_base(struct base *b, const struct settings *s, str
     request.adapter_count = 0;
     enum graft_status status = session_open(&request, &b->session, e);
     if (status != GRAFT_OK) return status;
-    struct data_tokenize_options options = {.tokenizer = b->session->tokenizer,
-                                            .chat = b->session->has_chat ? &b->session->chat : NULL,
-                                            .train_all = s->data.train_on == TRAIN_ON_ALL,
-                                            .drop_long = s->data.too_long == TOO_LONG_DROP,
-                                            .max_length = (size_t)s->data.max_length,
-                                            .context =
-                                                (size_t)model_config(b->session->model)->context};
+    struct data_tokenize_options options = source_tokenize(b->session, s);
     const char *path = s->data.test != NULL ? s->data.test : s->data.valid;
     status = eval_set_load(b->session, path, &options, (size_t)s->eval.rows, &b->set, e);
     b->set.metrics = s->eval.metrics; /* only whether they need answers: the rows are kept */

@@ -178,6 +178,7 @@ static enum graft_status append(struct builder *b, size_t source, const struct t
     if (length > ledger->longest) ledger->longest = length;
     ledger->turns_ended += data_ends_turn(b->options, row->labels, row->count);
     ledger->raw_pairs += b->options->chat == NULL && b->rows->rows[source].pair;
+    ledger->plain += b->options->chat != NULL && b->rows->rows[source].messages == NULL;
     return GRAFT_OK;
 }
 
@@ -300,10 +301,14 @@ enum graft_status data_tokenize(const struct data_rows *rows,
     return GRAFT_OK;
 }
 
-void data_log_pairs(const struct data_ledger *ledger)
+void data_log_template(const struct data_tokenize_options *o, const struct data_ledger *ledger)
 {
     if (ledger->raw_pairs != 0)
         log_info("no chat template: prompt and completion are joined as they are");
+    if (ledger->plain != 0 && o->chat_named)
+        log_warning("data.template: %s has no effect on %zu of %zu rows: plain text is taken as it "
+                    "is; give rows with a question and an answer, or leave the key out",
+                    o->chat->name, ledger->plain, ledger->rows);
 }
 
 void data_tokens_free(struct data_tokens *tokens)

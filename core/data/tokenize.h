@@ -13,6 +13,7 @@
 struct data_tokenize_options {
     const struct tokenizer *tokenizer;
     const struct chat_format *chat; /* NULL: the model has no chat template */
+    bool chat_named;                /* by the user, who thinks that it is used */
     bool train_all;                 /* data.train_on: all */
     bool drop_long;                 /* data.too_long: drop */
     size_t max_length;
@@ -39,6 +40,7 @@ struct data_ledger {
     size_t longest;     /* of the rows kept */
     size_t turns_ended; /* rows whose last token trained ends the turn or the text */
     size_t raw_pairs;   /* prompt/completion rows joined as they are, for want of a template */
+    size_t plain;       /* plain text that passes by the template that there is */
 };
 
 /* Zero-initialized. */
@@ -59,8 +61,10 @@ GRAFT_MUST_USE enum graft_status data_tokenize(const struct data_rows *rows,
                                                const struct data_tokenize_options *options,
                                                struct data_tokens *out, struct error *e);
 void data_tokens_free(struct data_tokens *tokens);
-/* Says that pairs are joined for want of a template, where some are: once a run, not once a split. */
-void data_log_pairs(const struct data_ledger *ledger);
+/* Says where rows and the chat template do not meet: pairs joined for want of one, plain text that
+ * passes by the one that the user named. Once a run, not once a split. */
+void data_log_template(const struct data_tokenize_options *options,
+                       const struct data_ledger *ledger);
 
 /* One row by itself, however long, into a row of the caller (token_row_free); errors carry no
  * place. `out->trained` counts as data_sequence does. */

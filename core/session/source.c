@@ -97,6 +97,22 @@ enum graft_status source_open(const char *path, const char *model, struct source
     return GRAFT_OK;
 }
 
+struct data_tokenize_options source_tokenize(const struct session *session,
+                                             const struct settings *s)
+{
+    size_t context = (size_t)model_config(session->model)->context;
+    return (struct data_tokenize_options){
+        .tokenizer = session->tokenizer,
+        .chat = session->has_chat ? &session->chat : NULL,
+        .chat_named = s != NULL && strcmp(s->data.template_name, "auto") != 0,
+        .train_all = s != NULL && s->data.train_on == TRAIN_ON_ALL,
+        .drop_long = s != NULL && s->data.too_long == TOO_LONG_DROP,
+        .max_length = s != NULL ? (size_t)s->data.max_length : context,
+        .context = context,
+        .virtual_tokens = (size_t)session->rows.virtual_tokens,
+        .first_virtual = (int32_t)model_config(session->model)->vocab};
+}
+
 struct device_request source_device(const struct settings *s, const char *backend)
 {
     static const int32_t dtype[] = {[COMPUTE_AUTO] = DEVICE_COMPUTE_AUTO,

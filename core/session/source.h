@@ -5,6 +5,7 @@
 #ifndef CORE_SESSION_SOURCE_H
 #define CORE_SESSION_SOURCE_H
 
+#include "data/tokenize.h"
 #include "session/session.h"
 
 struct source {
@@ -23,6 +24,11 @@ void source_free(struct source *source);
 
 /* The model and the adapters of a recipe, to be trained; borrowed from it. */
 struct session_request source_request(const struct settings *settings);
+
+/* How rows are turned into tokens for this model and its adapters: as a run's recipe says, or
+ * (NULL) as long as the context allows, answers trained. Borrowed from the session. */
+struct data_tokenize_options source_tokenize(const struct session *session,
+                                             const struct settings *settings);
 
 /* The device that a recipe asks for, or any where it is NULL; `backend`: another by name, or NULL.
  */

@@ -19,20 +19,6 @@ static enum graft_status open_session(struct trainer *t, struct error *e)
     return session_open(&request, &t->session, e);
 }
 
-static struct data_tokenize_options tokenize_options(const struct trainer *t)
-{
-    const struct settings *s = t->settings;
-    return (struct data_tokenize_options){
-        .tokenizer = t->session->tokenizer,
-        .chat = t->session->has_chat ? &t->session->chat : NULL,
-        .train_all = s->data.train_on == TRAIN_ON_ALL,
-        .drop_long = s->data.too_long == TOO_LONG_DROP,
-        .max_length = (size_t)s->data.max_length,
-        .context = (size_t)model_config(t->session->model)->context,
-        .virtual_tokens = (size_t)t->session->rows.virtual_tokens,
-        .first_virtual = (int32_t)model_config(t->session->model)->vocab};
-}
-
 /* What is trained on: every row's tokens and labels, whatever the files look like. */
 static void hash_rows(struct trainer *t)
 {
@@ -50,7 +36,7 @@ static void hash_rows(struct trainer *t)
 static enum graft_status read_data(struct trainer *t, struct error *e)
 {
     const struct settings *s = t->settings;
-    struct data_tokenize_options options = tokenize_options(t);
+    struct data_tokenize_options options = source_tokenize(t->session, s);
     size_t limit = (size_t)s->eval.rows;
     enum graft_status status = GRAFT_OK;
     for (size_t i = 0; i < s->data.train.count && status == GRAFT_OK; i++)
@@ -69,7 +55,7 @@ static enum graft_status read_data(struct trainer *t, struct error *e)
     }
     if (status != GRAFT_OK) return status;
     hash_rows(t);
-    data_log_pairs(&t->tokens.ledger);
+    data_log_template(&options, &t->tokens.ledger);
     log_info("%zu rows, %zu tokens, %zu of them trained", t->tokens.ledger.rows,
              t->tokens.ledger.tokens, t->tokens.ledger.trained);
     return GRAFT_OK;
@@ -91,6 +77,10 @@ static enum graft_status make_order(struct trainer *t, struct error *e)
     t->step_begin = mem_zalloc(options.batch_size + 1, sizeof *t->step_begin);
     if (t->step_rows == NULL || t->step_begin == NULL)
         return error_memory(e, "a step's rows", options.batch_size * 12);
+    if (!options.whole_epochs && options.batch_size > options.rows)
+        log_warning("train.batch_size: %zu is more than the %zu rows: a step takes rows more than "
+                    "once; lower it, or give train.epochs instead of max_steps",
+                    options.batch_size, options.rows);
     return data_order_create(&options, &t->order, e);
 }
 

@@ -121,7 +121,14 @@ says '.*not a known kind of data file'
 gives 2 "$graft" data check train.jsonl --model nowhere.gguf
 says '.*nowhere.gguf'
 gives 2 "$graft" data check check.yaml --set data.max_length=100000
-says 'data.max_length: 100000 is more than the model.s context'
+says '--set 1: data.max_length: 100000 is more than the model.s context'
+gives 0 "$graft" plan check.yaml --set data.max_length=256
+holds err 'graft: warning: train.batch_size: 8 is more than the 1 rows'
+printf '{"text":"Once upon a time there was a dog."}\n' >plain.jsonl
+gives 0 "$graft" plan check.yaml --set data.max_length=256 --set data.train=plain.jsonl --set train.batch_size=1
+holds err 'graft: warning: data.template: vicuna has no effect on 1 of 1 rows'
+gives 0 "$graft" plan check.yaml --set data.max_length=256 --set train.batch_size=1
+[ -s err ] && grep 'graft: warning' err && fail 'a warning about nothing'
 [ -e nowhere ] && fail 'a check made the output folder'
 
 # --- show: any row of any format ---

@@ -233,6 +233,27 @@ static void test_pairs_without_a_template(void **state)
     assert_refused(&c, &o, "data.template: chatml");
 }
 
+/* A template that the user named and that no row passes through is said; the model's own is not. */
+static void test_plain_text_beside_a_template(void **state)
+{
+    struct corpus c;
+    struct data_tokenize_options o = chat_options();
+    (void)state;
+    corpus_init(&c);
+    add_text(&c, "The sky is blue.");
+    add_pair(&c, "q", "a", false);
+    struct data_tokens tokens = tokenized(&c, &o);
+    log_lines[0] = '\0';
+    log_set_sink(keep_log, NULL);
+    data_log_template(&o, &tokens.ledger);
+    assert_string_equal(log_lines, "");
+    o.chat_named = true;
+    data_log_template(&o, &tokens.ledger);
+    log_set_sink(NULL, NULL);
+    assert_non_null(strstr(log_lines, "data.template: chatml has no effect on 1 of 2 rows"));
+    data_tokens_free(&tokens);
+}
+
 static void test_too_long(void **state)
 {
     struct corpus c;
@@ -412,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_bos_once),
         cmocka_unit_test(test_pairs_without_a_template),
+        cmocka_unit_test(test_plain_text_beside_a_template),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_only_five_are_listed),
         cmocka_unit_test(test_options_are_checked),
