@@ -12,9 +12,9 @@
 static enum graft_status open_tokenizer(struct session *s, const char *path, struct error *e)
 {
     const struct weights *weights = model_weights(s->model);
-    enum graft_status status = weights_kind(weights) == WEIGHTS_GGUF
-                                   ? tokenizer_from_gguf(weights_gguf(weights), &s->tokenizer, e)
-                                   : tokenizer_from_folder(path, &s->tokenizer, e);
+    if (weights_kind(weights) != WEIGHTS_GGUF) /* its errors name the file in the folder */
+        return tokenizer_from_folder(path, &s->tokenizer, e);
+    enum graft_status status = tokenizer_from_gguf(weights_gguf(weights), &s->tokenizer, e);
     if (status != GRAFT_OK) error_place(e, "%s", path);
     return status;
 }

@@ -120,6 +120,8 @@ gives 2 "$graft" data check "$model"
 says '.*not a known kind of data file'
 gives 2 "$graft" data check train.jsonl --model nowhere.gguf
 says '.*nowhere.gguf'
+gives 2 "$graft" data check train.jsonl --model "$source/tests/golden/data/llama"
+says '[^:]*/llama: there is no tokenizer.json'
 gives 2 "$graft" data check check.yaml --set data.max_length=100000
 says '--set 1: data.max_length: 100000 is more than the model.s context'
 gives 0 "$graft" plan check.yaml --set data.max_length=256
