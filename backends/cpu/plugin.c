@@ -32,6 +32,6 @@ GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .name = "cpu",
     .version = CPU_VERSION,
     .license = "Apache-2.0",
-    .summary = "Computes on the processor's cores, in f32.",
+    .summary = "the processor's cores, in f32 or with products in bf16",
     .functions = &functions,
 };

@@ -31,6 +31,6 @@ GRAFT_EXPORT const struct graft_plugin graft_plugin = {
     .name = "vulkan",
     .version = VULKAN_VERSION,
     .license = "Apache-2.0",
-    .summary = "Computes on any GPU with Vulkan 1.2, in f32, f16 or bf16.",
+    .summary = "any GPU with Vulkan 1.2, in f32, f16 or bf16",
     .functions = &functions,
 };
