@@ -8,8 +8,6 @@
 #include "cpu/exp.h"
 #include "cpu/gelu.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 struct plan {
     int32_t rank;
     int64_t dim[GRAFT_MAX_RANK], a[GRAFT_MAX_RANK], b[GRAFT_MAX_RANK]; /* sizes, steps */

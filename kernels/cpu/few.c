@@ -8,8 +8,6 @@
 #include "cpu/panels.h"
 #include "ref/quant.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum {
     MOST_ROWS = 6, /* of a tile */
     WIDE_ROWS = 3, /* of a tile over both panels */

@@ -12,10 +12,6 @@
 
 enum { BLOCK_ROWS = 96 };
 
-#if !defined(INLINE)
-#define INLINE static inline __attribute__((always_inline))
-#endif
-
 struct tile {
     int64_t k, a_step, b_row, c_row; /* a_step: what is not 1 of a_row, a_col */
     const float *a, *b;

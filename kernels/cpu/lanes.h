@@ -9,14 +9,13 @@
 
 #if defined(__AVX2__)
 
+#include "cpu/vec.h"
 #include "ref/quant.h"
 
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 enum { LANES = 8, BLOCK = 32 };
 
@@ -89,8 +88,8 @@ INLINE float nf4_scale(const struct graft_nf4 *w, int64_t block, int nested)
 }
 
 /* BLOCK columns of eight rows: their codes as they are stored, and what they are scaled by. A code
- * of four bits is not moved to the bottom of its word: d[i] is d / 16^i, and q 16^i times that is q
- * d. */
+ * of four bits is not moved to the bottom of its word: in byte i it counts q 256^i, and d[i] is d /
+ * 256^i. */
 struct turned {
     __m256i words[BLOCK / 2]; /* 16-bit types fill it */
     __m256 d[4], m;

@@ -14,8 +14,6 @@
 
 enum { SUMS = 2 * NARROW_TILE };
 
-#define INLINE static inline __attribute__((always_inline))
-
 struct config { /* of TILELOADCONFIG, palette 1 */
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes[16];

@@ -14,8 +14,6 @@
 
 enum { ROWS = 8, PANELS = 2 }; /* ROWS divides NARROW_TILE: a's rows are there */
 
-#define INLINE static inline __attribute__((always_inline))
-
 struct block {
     const uint16_t *a, *b;
     int64_t a_row, k;

@@ -6,6 +6,7 @@
 #define KERNELS_CPU_NARROW_KERNELS_H
 
 #include "cpu/narrow.h"
+#include "cpu/vec.h"
 
 extern const struct cpu_narrow cpu_narrow_amx, cpu_narrow_avx512;
 

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define INLINE static inline __attribute__((always_inline))
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 enum { VEC = 16 };
