@@ -11,13 +11,13 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-steps=${1:-2} build=${BUILD:-build} threads=${THREADS:-2}
+steps=${1:-2} build=${BUILD:-build} threads=${THREADS:-2} python=${PYTHON:-python3}
 work=$(mktemp -d "${WORK:-${TMPDIR:-/tmp}}/large.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/model"
 cp tests/golden/data/tokenizers/qwen2/tokenizer*.json "$work/model"
 
-"${PYTHON:-python3}" - "$work/model" <<'END'
+"$python" - "$work/model" <<'END'
 import json, struct, sys
 import numpy as np
 
@@ -71,13 +71,13 @@ output: run
 END
 sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1
 "$build/bin/graft" plan "$work/recipe.yaml" | tail -25
-python3 -c 'import resource, subprocess, sys
+"$python" -c 'import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
 print("peak resident %.2f GB" % (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9))
 sys.exit(code)' "$build/bin/graft" train "$work/recipe.yaml" >"$work/out" 2>"$work/log" ||
     { cat "$work/log" "$work/out" >&2 && exit 1; }
 grep resident "$work/out"
-python3 -c 'import json, sys
+"$python" -c 'import json, sys
 seen = 0
 for line in open(sys.argv[1]):
     step = json.loads(line)
