@@ -21,6 +21,9 @@ is "plugins are installed" test -d "$plugins"
 is "and the CMake package" test -n "$(find moved/tree -name graft-sdk-config.cmake)"
 if grep -rlF "$build" moved/tree >paths 2>/dev/null; then fail "the build folder is in $(cat paths)"; fi
 gives 0 "$graft" --version
+if [ -f "$source/.git/logs/HEAD" ] && git -C "$source" rev-parse HEAD >/dev/null 2>&1; then
+    is "the commit is in $(cat out)" grep -Eq 'commit [0-9a-f]{10}' out
+fi
 if command -v ldd >/dev/null; then
     ldd "$graft" >libraries
     grep -Eiq 'blas|cuda|vulkan|cudart|atlas|mkl|libgomp' libraries && fail "$(cat libraries)"
