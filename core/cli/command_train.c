@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * graft train RECIPE, and graft plan RECIPE: the same run, not started.
+ * graft train RECIPE: the run, its line of progress, and its table.
  */
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -73,47 +73,4 @@ int command_train(const struct cli_args *args)
     }
     settings_free(settings);
     return exit_status;
-}
-
-static void plan_text(const struct train_plan *plan, struct str *out)
-{
-    char size[32];
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->classes[i].planned != 0) /* --json has every class */
-            str_printf(out, "%-16s %12s\n", plan->classes[i].name,
-                       format_bytes((uint64_t)plan->classes[i].planned, size));
-    str_printf(out, "%-16s %12s\n\n", "total", format_bytes((uint64_t)plan->total, size));
-    str_printf(out, "%lld trained numbers at %zu layers, beside %lld frozen ones\n",
-               (long long)plan->parameters, plan->sites, (long long)plan->base_parameters);
-    str_printf(out, "%lld steps, micro-batches of at most %zu tokens, gradient checkpointing %s\n",
-               (long long)plan->steps, plan->micro_batch_tokens, plan->recompute ? "on" : "off");
-}
-
-static json_t *plan_json(const struct train_plan *plan)
-{
-    json_t *classes = json_object();
-    for (size_t i = 0; i < plan->count; i++)
-        json_object_set_new(classes, plan->classes[i].name,
-                            json_integer((json_int_t)plan->classes[i].planned));
-    return json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:I, s:b}", "memory", classes, "total", (json_int_t)plan->total,
-        "trainable_parameters", (json_int_t)plan->parameters, "base_parameters",
-        (json_int_t)plan->base_parameters, "steps", (json_int_t)plan->steps, "micro_batch_tokens",
-        (json_int_t)plan->micro_batch_tokens, "gradient_checkpointing", plan->recompute);
-}
-
-int command_plan(const struct cli_args *args)
-{
-    struct error e = {0};
-    struct settings *settings = NULL;
-    struct train_plan plan;
-    struct str text = {0};
-    if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
-    enum graft_status status = train_plan(settings, &plan, &e);
-    int failed = status != GRAFT_OK ? recipe_fail(settings, &e) : EXIT_DONE;
-    settings_free(settings);
-    if (failed != EXIT_DONE) return failed;
-    if (cli_flag(args, "json")) return cli_print_json(plan_json(&plan));
-    plan_text(&plan, &text);
-    return cli_print(&text);
 }

@@ -53,6 +53,17 @@ bool recipe_is_compare(const struct cli_args *args)
            settings_is_compare(args->arguments[0], sets, count);
 }
 
+enum graft_status recipe_load_rows(const struct cli_args *args, struct settings **settings,
+                                   struct error *e)
+{
+    struct settings_compare *compare = NULL;
+    if (!recipe_is_compare(args)) return recipe_load(args, settings, e);
+    enum graft_status status = recipe_load_compare(args, &compare, e);
+    if (status == GRAFT_OK) status = settings_compare_run(compare, 0, 0, 0, NULL, settings, e);
+    settings_compare_free(compare);
+    return status;
+}
+
 static void testing(const char *device)
 {
     fprintf(stderr, "testing %s, which takes a moment, before something is trained on it\n",

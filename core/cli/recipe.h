@@ -15,6 +15,10 @@ GRAFT_MUST_USE enum graft_status recipe_load(const struct cli_args *args,
 GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args,
                                                      struct settings_compare **compare,
                                                      struct error *e);
+/* The same for whatever a command does with rows: of a comparison the first run's settings, whose
+ * rows, model and template are every method's. */
+GRAFT_MUST_USE enum graft_status recipe_load_rows(const struct cli_args *args,
+                                                  struct settings **settings, struct error *e);
 /* Has it one? False also for a recipe that cannot be read: loading it says why. */
 bool recipe_is_compare(const struct cli_args *args);
 

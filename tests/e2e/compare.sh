@@ -44,6 +44,18 @@ is "the same rows for both methods" test "$(grep -h -A1 'order sha256' \
 is "other rows with another seed" test "$(grep -h -A1 'order sha256' \
     whole/runs/lora-r4/lr-*/seed-*/passport.json | grep value | sort -u | wc -l)" = 2
 
+# --- before it: rows and plans ---
+gives 0 "$graft" data check "$recipe"
+gives 0 "$graft" data show "$recipe" --row 1
+gives 0 "$graft" plan "$recipe"
+is "a plan of each method" test "$(grep -cE '^(lora-r4|bottleneck)$|^total ' out)" = 4
+gives 1 "$graft" plan "$recipe" --set compare.methods.0.adapter.r=1000
+grep -q ': r: 1000 exceeds' out || fail "the method that does not fit is not told: $(cat out)"
+is "the other is planned" grep -q '^total ' out
+gives 1 "$graft" plan "$recipe" --set compare.methods.0.adapter.r=1000 --json
+is "as JSON too" grep -q '"error": ".*r: 1000 exceeds' out
+is "one object of both" grep -q '"bottleneck": {' out
+
 # --- a run of it is an ordinary run ---
 winner=whole/runs/lora-r4/lr-0.03/seed-1
 gives 0 "$graft" eval $winner --split test --rows 0 --json
