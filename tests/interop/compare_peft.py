@@ -53,7 +53,8 @@ def load_model(path):
 
 
 def encode(tokenizer, row):
-    prompt = f"{SYSTEM}<|im_start|>user\n{row['instruction']}<|im_end|>\n<|im_start|>assistant\n"
+    question = "\n".join(part for part in (row["instruction"], row.get("input")) if part)
+    prompt = f"{SYSTEM}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     a = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     b = tokenizer(f"{row['output']}<|im_end|>", add_special_tokens=False)["input_ids"]
     return a + b, [-100] * len(a) + b
@@ -147,6 +148,12 @@ def agree(report, names, peft, score):
     return against
 
 
+def show(name, mine, peft):
+    exact = f"{mine['exact_match']:.3f}" if "exact_match" in mine else "-"
+    print(f"{name:14}{mine['loss']:14.4f}{peft['loss']:10.4f}{exact:>16}{peft['exact_match']:8.3f}",
+          flush=True)
+
+
 def main():
     if len(sys.argv) != 5:
         sys.exit(__doc__)
@@ -158,18 +165,16 @@ def main():
     base = measure(load_model(sys.argv[2]).eval(), test_rows)
     print(f"{'':14}{'loss: graft':>14}{'PEFT':>10}{'exact: graft':>16}{'PEFT':>8}")
     mine = report["base"][report["split"]]
-    print(f"{'base model':14}{mine['loss']:14.4f}{base['loss']:10.4f}"
-          f"{mine['exact_match']:16.3f}{base['exact_match']:8.3f}", flush=True)
+    show("base model", mine, base)
     peft = {}
     for method in report["methods"]:
         found = run(folder, sys.argv[2], train_rows, test_rows, report, method)
         if found is None:
             continue
         peft[method["name"]] = found
-        mine = method[report["split"]]
-        print(f"{method['name']:14}{mine['loss']['mean']:14.4f}{found['loss']:10.4f}"
-              f"{mine['exact_match']['mean']:16.3f}{found['exact_match']:8.3f}", flush=True)
-    against = [line for score in ("loss", "exact_match")
+        show(method["name"], {name: score["mean"] for name, score in method[report["split"]].items()},
+             found)
+    against = [line for score in ("loss", "exact_match") if score in mine
                for line in agree(report, list(peft), peft, score)]
     print("\n".join(against) or "every pair that graft calls different has PEFT's order")
     return bool(against)
