@@ -19,31 +19,87 @@ struct tile {
     bool add;
 };
 
+/* Rows of a that are reached from one pointer. A tile of many rows has no register for a pointer to
+ * each, but an address of x86 has four forms: p, p + step, p + 2 step and p + step3. */
+enum { ROWS_OF_POINTER = GEMM_ROWS > 8 ? 4 : 1, MOST_ROWS = 12 };
+_Static_assert((int)GEMM_ROWS <= (int)MOST_ROWS, "ROWS has every row of a tile");
+
+/* Not a loop: where compilers unroll it late, the sums stay in memory. */
+#define ROWS(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+
+/* Keeps the compiler from making pointers of its own out of this one. */
+#define OPAQUE(value) __asm__("" : "+r"(value))
+
+/* a[row, p]; pointers that several rows share have gone on to p. */
+INLINE float row_number(const char *const *pointer, int row, int64_t step, int64_t step3, int64_t p)
+{
+    const char *at = pointer[row / ROWS_OF_POINTER];
+    float number;
+    if (ROWS_OF_POINTER == 1) at += p * (int64_t)sizeof number;
+    switch (row % ROWS_OF_POINTER) {
+    case 1: at += step; break;
+    case 2: at += 2 * step; break;
+    case 3: at += step3; break;
+    default: break;
+    }
+    memcpy(&number, at, sizeof number);
+    return number;
+}
+
 /* c [rows, vecs * VEC] of one panel; by_rows: a's rows are contiguous, else its columns. */
 INLINE void compute(const struct tile *t, int rows, int vecs, bool by_rows)
 {
-    vec sum[GEMM_ROWS][2];
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vecs; v++) sum[i][v] = vec_set(0.0f);
-    const float *row[GEMM_ROWS];
-    for (int i = 0; i < rows; i++) row[i] = by_rows ? t->a + i * t->a_step : t->a + i;
-    const float *b = t->b;
+    vec sum[MOST_ROWS][2], right[2];
+    const char *pointer[MOST_ROWS];
+    const float *b = t->b, *column = t->a, *from = t->c;
+    int64_t step = t->a_step * (int64_t)sizeof *b, step3 = 3 * step;
+    float *c = t->c;
+#define START(i)                                                                                   \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) sum[i][v] = vec_set(0.0f);                                  \
+        if ((i) % ROWS_OF_POINTER == 0)                                                            \
+            pointer[(i) / ROWS_OF_POINTER] = (const char *)t->a + (i)*step;                        \
+    }
+#define MULTIPLY(i)                                                                                \
+    if ((i) < rows) {                                                                              \
+        vec left = vec_set(by_rows ? row_number(pointer, i, step, step3, p) : column[i]);          \
+        for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(left, right[v], sum[i][v]);             \
+    }
+#define ADVANCE(i)                                                                                 \
+    if (ROWS_OF_POINTER > 1 && by_rows && (i) < rows && (i) % ROWS_OF_POINTER == 0) {              \
+        pointer[(i) / ROWS_OF_POINTER] += sizeof *b;                                               \
+        OPAQUE(pointer[(i) / ROWS_OF_POINTER]);                                                    \
+    }
+#define ADD(i)                                                                                     \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) sum[i][v] += vec_load(from + v * VEC);                      \
+        from += t->c_row;                                                                          \
+        OPAQUE(from);                                                                              \
+    }
+#define STORE(i)                                                                                   \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) vec_store(c + v * VEC, sum[i][v]);                          \
+        c += t->c_row;                                                                             \
+        OPAQUE(c);                                                                                 \
+    }
+    ROWS(START)
+    OPAQUE(step3);
     for (int64_t p = 0; p < t->k; p++) {
-        vec right[2];
         for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC);
-        for (int i = 0; i < rows; i++) {
-            vec left = vec_set(row[i][by_rows ? p : p * t->a_step]);
-            for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(left, right[v], sum[i][v]);
-        }
+        ROWS(MULTIPLY)
+        ROWS(ADVANCE)
         b += t->b_row;
+        column += t->a_step;
     }
-    for (int i = 0; i < rows; i++) {
-        float *c = t->c + i * t->c_row;
-        for (int v = 0; v < vecs; v++) {
-            if (t->add) sum[i][v] += vec_load(c + v * VEC);
-            vec_store(c + v * VEC, sum[i][v]);
-        }
+    if (t->add) {
+        ROWS(ADD)
     }
+    ROWS(STORE)
+#undef START
+#undef MULTIPLY
+#undef ADVANCE
+#undef ADD
+#undef STORE
 }
 
 #define CASE(n_)                                                                                   \
