@@ -10,7 +10,12 @@
 
 #include <stdbool.h>
 
-enum { BLOCK_ROWS = 96 };
+enum {
+    BLOCK_ROWS = 96,
+    NEAR = 256, /* columns of a no further apart than this are read where they are */
+    /* From a gathered tile to the next: a line more than it has, lest all begin in one set. */
+    TILE_STEP = GEMM_DEPTH * GEMM_ROWS + 16
+};
 
 struct tile {
     int64_t k, a_step, b_row, c_row; /* a_step: what is not 1 of a_row, a_col */
@@ -168,54 +173,80 @@ static void edge(tile_function *function, struct tile *t, int rows, int64_t colu
     t->add = add;
 }
 
-/* Rows [i0, i1) of one panel of `columns` columns. */
-static void panel(const struct gemm *g, struct tile *t, const float *a, float *c, int64_t columns,
-                  int64_t i0, int64_t i1)
+/* m rows of one panel of `columns` columns; a's tiles are a_tile numbers apart. */
+static void panel(struct tile *t, int64_t a_tile, bool by_rows, int64_t columns, int64_t m)
 {
-    bool by_rows = g->a_col == 1;
     bool narrow = columns <= VEC;
     tile_function *function =
         by_rows ? (narrow ? rows_narrow : rows_wide) : (narrow ? columns_narrow : columns_wide);
     bool whole = columns == (narrow ? VEC : GEMM_PANEL);
-    for (int64_t i = i0; i < i1; i += GEMM_ROWS) {
-        int rows = (int)(i1 - i < GEMM_ROWS ? i1 - i : GEMM_ROWS);
-        t->a = a + i * g->a_row;
-        t->c = c + i * g->c_row;
+    for (; m > 0; m -= GEMM_ROWS) {
+        int rows = (int)(m < GEMM_ROWS ? m : GEMM_ROWS);
         if (whole)
             function(t, rows);
         else
             edge(function, t, rows, columns);
+        t->a += a_tile;
+        t->c += GEMM_ROWS * t->c_row;
+    }
+}
+
+/* k columns of a block of a's rows, those of a tile one after the other: where they lie each would
+ * be a miss in the TLB and in the first cache. */
+static void gather_columns(const float *a, int64_t column, int64_t rows, int64_t k, float *tiles)
+{
+    for (int64_t p = 0; p < k; p++, a += column) {
+        float *to = tiles + p * GEMM_ROWS;
+        int64_t i = 0;
+        for (; i + GEMM_ROWS <= rows; i += GEMM_ROWS, to += TILE_STEP)
+            memcpy(to, a + i, GEMM_ROWS * sizeof *to);
+        for (int64_t r = 0; i + r < rows; r++) to[r] = a[i + r];
+    }
+}
+
+/* The k of a chunk, from p on. */
+struct chunk {
+    int64_t p, k;
+    const float *last; /* b's columns past the last whole panel, packed */
+    float *gathered;   /* room for a's */
+};
+
+/* Rows [i, i + m) of a chunk's product. */
+static void block(const struct gemm *g, const struct chunk *h, int64_t i, int64_t m)
+{
+    bool by_rows = g->a_col == 1, far = !by_rows && g->a_col > NEAR;
+    const float *a = g->a + i * g->a_row + h->p * g->a_col;
+    int64_t a_tile = far ? TILE_STEP : GEMM_ROWS * g->a_row;
+    if (far) gather_columns(a, g->a_col, m, h->k, h->gathered);
+    for (int64_t j = 0; j < g->n; j += GEMM_PANEL) {
+        int64_t columns = g->n - j < GEMM_PANEL ? g->n - j : GEMM_PANEL;
+        struct tile t = {.k = h->k, .a = far ? h->gathered : a, .b = h->last, .b_row = GEMM_PANEL};
+        t.a_step = far ? GEMM_ROWS : by_rows ? g->a_row : g->a_col;
+        t.c = g->c + i * g->c_row + j;
+        t.c_row = g->c_row;
+        t.add = g->add || h->p > 0;
+        if (g->b_row == 0) {
+            t.b = g->b + j * h->k;
+        } else if (columns == GEMM_PANEL) {
+            t.b = g->b + h->p * g->b_row + j;
+            t.b_row = g->b_row;
+        }
+        panel(&t, a_tile, by_rows, columns, m);
     }
 }
 
 void gemm(const struct gemm *g)
 {
-    _Alignas(64) float last[GEMM_DEPTH * GEMM_PANEL]; /* b's columns past the last whole panel */
-    bool packed = g->b_row == 0;
-    for (int64_t p = 0; p < g->k || (p == 0 && !g->add); p += GEMM_DEPTH) {
-        int64_t k = g->k - p < GEMM_DEPTH ? g->k - p : GEMM_DEPTH;
+    _Alignas(64) float last[GEMM_DEPTH * GEMM_PANEL];
+    _Alignas(64) float gathered[TILE_STEP * (BLOCK_ROWS / GEMM_ROWS)];
+    struct chunk h = {.last = last, .gathered = gathered};
+    for (; h.p < g->k || (h.p == 0 && !g->add); h.p += GEMM_DEPTH) {
+        h.k = g->k - h.p < GEMM_DEPTH ? g->k - h.p : GEMM_DEPTH;
         int64_t tail = g->n % GEMM_PANEL;
-        if (!packed && tail != 0)
-            gemm_pack_rows(g->b + p * g->b_row + g->n - tail, g->b_row, k, tail, last);
-        for (int64_t i = 0; i < g->m; i += BLOCK_ROWS) {
-            int64_t end = g->m - i < BLOCK_ROWS ? g->m : i + BLOCK_ROWS;
-            for (int64_t j = 0; j < g->n; j += GEMM_PANEL) {
-                int64_t columns = g->n - j < GEMM_PANEL ? g->n - j : GEMM_PANEL;
-                struct tile t = {.k = k,
-                                 .a_step = g->a_col == 1 ? g->a_row : g->a_col,
-                                 .b_row = GEMM_PANEL,
-                                 .c_row = g->c_row,
-                                 .b = last,
-                                 .add = g->add || p > 0};
-                if (packed) {
-                    t.b = g->b + j * k;
-                } else if (columns == GEMM_PANEL) {
-                    t.b = g->b + p * g->b_row + j;
-                    t.b_row = g->b_row;
-                }
-                panel(g, &t, g->a + p * g->a_col, g->c + j, columns, i, end);
-            }
-        }
+        if (g->b_row != 0 && tail != 0)
+            gemm_pack_rows(g->b + h.p * g->b_row + g->n - tail, g->b_row, h.k, tail, last);
+        for (int64_t i = 0; i < g->m; i += BLOCK_ROWS)
+            block(g, &h, i, g->m - i < BLOCK_ROWS ? g->m - i : BLOCK_ROWS);
     }
 }
 
