@@ -66,7 +66,7 @@ void finish()
 
 void main()
 {
-    attention_begin();
+    tile_begin();
     if (!rows_begin()) return;
     for (uint i = 0; i < RM; i++) {
         largest[i] = UNSEEN;

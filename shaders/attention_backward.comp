@@ -41,7 +41,7 @@ void visit(floats k, floats v, bool prefix)
 
 void main()
 {
-    attention_begin();
+    tile_begin();
     if (!rows_begin()) return;
     for (uint i = 0; i < RM; i++) {
         uint at = row_at[ty + i * TY];

@@ -94,7 +94,7 @@ void visit_all(floats k, floats v)
 
 void main()
 {
-    attention_begin();
+    tile_begin();
     uint count = PREFIX ? a.prefix : keys;
     key_begin = gl_WorkGroupID.x * ROWS;
     key_end = min(key_begin + ROWS, count);

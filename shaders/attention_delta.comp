@@ -8,13 +8,7 @@
 layout(local_size_x_id = 0) in;
 #include "common/graft.glsl"
 #include "common/exp.glsl"
-#define SUMS 1
-#include "common/attention.glsl"
-
-uint column_at(uint i)
-{
-    return NONE;
-}
+#include "common/attention_args.glsl"
 
 void main()
 {

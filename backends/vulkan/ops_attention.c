@@ -14,6 +14,7 @@ enum {
     FEW_GROUPS = 128,   /* workgroups that do not fill a device */
     SPLIT_KEYS = 256,   /* of a decoding step */
     SPLIT_PAIRS = 1024, /* that one workgroup of a prefix's gradient goes over */
+    SMALL = 32,         /* heads that a thread keeps in its registers */
     WORDS = (int)sizeof(float)
 };
 
@@ -147,14 +148,32 @@ static void join(const struct attention *a, const struct vk_tensor part[2], uint
     vk_dispatch(a->r, &d);
 }
 
+static bool cached(const struct attention *a)
+{
+    return a->args.keys > 0 && a->args.key_kind == GRAFT_ROWS_FIXED;
+}
+
+/* Whether a thread has a whole pair or key. */
+static bool in_rows(const struct attention *a)
+{
+    return a->size <= SMALL && a->size % 4 == 0 && !cached(a);
+}
+
+/* `count` threads, one for each pair or key of a key/value head. */
+static void over_rows(struct vk_dispatch *d, enum vk_shader shader, uint64_t count)
+{
+    d->shader = shader;
+    d->constants[0] = THREADS;
+    d->groups[0] = parts(count, THREADS);
+}
+
 /* One query's heads to a tile, where there are few queries and a cache. */
 static struct tile forward_tile(struct attention *a)
 {
     struct tile t = tile_of(a, 1);
-    bool cache = a->args.keys > 0 && a->args.key_kind == GRAFT_ROWS_FIXED;
     a->args.tile = t.rm * t.ty;
     a->args.split = INT32_MAX;
-    if (!cache) return t;
+    if (!cached(a)) return t;
     if (a->args.queries <= FEW_QUERIES && a->group <= 16) {
         t = (struct tile){.rm = 1, .tx = t.tx, .ty = a->group <= 8 ? 8 : 16};
         a->args.tile = a->group;
@@ -183,6 +202,8 @@ static void attention(struct vk_recorder *r, const struct vk_node *node)
     d.access[INPUTS + 1] = vk_writes(&to[1]);
     d.groups[0] = parts((uint64_t)a.args.queries * a.group, a.args.tile);
     d.groups[2] = splits;
+    if (in_rows(&a))
+        over_rows(&d, VK_SHADER_ATTENTION_ROWS, (uint64_t)a.args.queries * a.group);
     vk_dispatch(r, &d);
     if (splits > 1) join(&a, to, splits);
 }
@@ -229,6 +250,8 @@ static void backward_queries(struct attention *a)
     d.access[INPUTS + 4] = vk_writes(&a->node->out[0]);
     d.groups[0] = parts((uint64_t)a->args.queries * a->group, a->args.tile);
     d.work = 1.5 * a->work;
+    if (in_rows(a))
+        over_rows(&d, VK_SHADER_ATTENTION_ROWS_BACKWARD, (uint64_t)a->args.queries * a->group);
     vk_dispatch(a->r, &d);
 }
 
@@ -271,6 +294,7 @@ static void backward_keys(struct attention *a, bool prefix, const struct vk_tens
     d.groups[0] = parts(count, t.rm * t.ty);
     d.groups[2] = splits;
     d.work = 2.0 * a->work;
+    if (in_rows(a) && !prefix) over_rows(&d, VK_SHADER_ATTENTION_ROWS_KEYS, count);
     vk_dispatch(a->r, &d);
     for (int i = 0; i < 2; i++)
         if (splits > 1 && out[i].address != 0) sum_splits(a, &to[i], &out[i], splits);

@@ -8,17 +8,17 @@
 
 #if defined(__AVX2__)
 
-enum { GROUPS = 4 /* of eight weight rows: chains enough to hide a multiply-add's latency */ };
+enum { GROUPS = 4 /* of VEC weight rows: chains enough to hide a multiply-add's latency */ };
 
 INLINE void compute(int32_t dtype, const struct few_stored *w, int64_t row, const float *x,
                     struct few_ahead *ahead, float *to)
 {
     struct lanes l[GROUPS];
     struct turned t[GROUPS][2];
-    __m256 map[2], sum[GROUPS];
+    vec map[TABLE], sum[GROUPS];
     for (int g = 0; g < GROUPS; g++) {
-        lanes_at(dtype, w->weight, w->cols, row + g * LANES, w->col, &l[g], map);
-        sum[g] = _mm256_loadu_ps(to + g * LANES);
+        lanes_at(dtype, w->weight, w->cols, row + g * VEC, w->col, &l[g], map);
+        sum[g] = vec_load(to + g * VEC);
     }
     int64_t blocks = w->k / BLOCK;
     for (int64_t block = 0; block < blocks; block += 2) {
@@ -29,22 +29,22 @@ INLINE void compute(int32_t dtype, const struct few_stored *w, int64_t row, cons
         for (int b = 0; b < count; b++, x += BLOCK) {
 #define MULTIPLY(i)                                                                                \
     {                                                                                              \
-        __m256 number = _mm256_set1_ps(x[i]);                                                      \
+        vec number = vec_set(x[i]);                                                                \
         for (int g = 0; g < GROUPS; g++)                                                           \
-            sum[g] = _mm256_fmadd_ps(number, column(dtype, &t[g][b], (i), map), sum[g]);           \
+            sum[g] = vec_fma(number, column(dtype, &t[g][b], (i), map), sum[g]);                   \
     }
             COLUMNS32(MULTIPLY)
 #undef MULTIPLY
         }
     }
-    for (int g = 0; g < GROUPS; g++) _mm256_storeu_ps(to + g * LANES, sum[g]);
+    for (int g = 0; g < GROUPS; g++) vec_store(to + g * VEC, sum[g]);
 }
 
 bool few_stored_row(const struct few_stored *w, const float *x, struct few_ahead *ahead, float *sum)
 {
     if (!lanes_know(w->dtype) || w->k % BLOCK != 0 || w->col % BLOCK != 0 || w->cols % BLOCK != 0)
         return false;
-    for (int64_t j = 0; j < FEW_COLUMNS; j += GROUPS * LANES) {
+    for (int64_t j = 0; j < FEW_COLUMNS; j += GROUPS * VEC) {
 #define CASE(type)                                                                                 \
     case type: compute(type, w, w->row + j, x, ahead, sum + j); break
         switch (w->dtype) {

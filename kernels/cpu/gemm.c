@@ -10,7 +10,12 @@
 
 #include <stdbool.h>
 
-enum { BLOCK_ROWS = 96 };
+enum {
+    BLOCK_ROWS = 96,
+    NEAR = 256, /* columns of a no further apart than this are read where they are */
+    /* From a gathered tile to the next: a line more than it has, lest all begin in one set. */
+    TILE_STEP = GEMM_DEPTH * GEMM_ROWS + 16
+};
 
 struct tile {
     int64_t k, a_step, b_row, c_row; /* a_step: what is not 1 of a_row, a_col */
@@ -19,31 +24,87 @@ struct tile {
     bool add;
 };
 
+/* Rows of a that are reached from one pointer. A tile of many rows has no register for a pointer to
+ * each, but an address of x86 has four forms: p, p + step, p + 2 step and p + step3. */
+enum { ROWS_OF_POINTER = GEMM_ROWS > 8 ? 4 : 1, MOST_ROWS = 12 };
+_Static_assert((int)GEMM_ROWS <= (int)MOST_ROWS, "ROWS has every row of a tile");
+
+/* Not a loop: where compilers unroll it late, the sums stay in memory. */
+#define ROWS(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+
+/* Keeps the compiler from making pointers of its own out of this one. */
+#define OPAQUE(value) __asm__("" : "+r"(value))
+
+/* a[row, p]; pointers that several rows share have gone on to p. */
+INLINE float row_number(const char *const *pointer, int row, int64_t step, int64_t step3, int64_t p)
+{
+    const char *at = pointer[row / ROWS_OF_POINTER];
+    float number;
+    if (ROWS_OF_POINTER == 1) at += p * (int64_t)sizeof number;
+    switch (row % ROWS_OF_POINTER) {
+    case 1: at += step; break;
+    case 2: at += 2 * step; break;
+    case 3: at += step3; break;
+    default: break;
+    }
+    memcpy(&number, at, sizeof number);
+    return number;
+}
+
 /* c [rows, vecs * VEC] of one panel; by_rows: a's rows are contiguous, else its columns. */
 INLINE void compute(const struct tile *t, int rows, int vecs, bool by_rows)
 {
-    vec sum[GEMM_ROWS][2];
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vecs; v++) sum[i][v] = vec_set(0.0f);
-    const float *row[GEMM_ROWS];
-    for (int i = 0; i < rows; i++) row[i] = by_rows ? t->a + i * t->a_step : t->a + i;
-    const float *b = t->b;
+    vec sum[MOST_ROWS][2], right[2];
+    const char *pointer[MOST_ROWS];
+    const float *b = t->b, *column = t->a, *from = t->c;
+    int64_t step = t->a_step * (int64_t)sizeof *b, step3 = 3 * step;
+    float *c = t->c;
+#define START(i)                                                                                   \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) sum[i][v] = vec_set(0.0f);                                  \
+        if ((i) % ROWS_OF_POINTER == 0)                                                            \
+            pointer[(i) / ROWS_OF_POINTER] = (const char *)t->a + (i)*step;                        \
+    }
+#define MULTIPLY(i)                                                                                \
+    if ((i) < rows) {                                                                              \
+        vec left = vec_set(by_rows ? row_number(pointer, i, step, step3, p) : column[i]);          \
+        for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(left, right[v], sum[i][v]);             \
+    }
+#define ADVANCE(i)                                                                                 \
+    if (ROWS_OF_POINTER > 1 && by_rows && (i) < rows && (i) % ROWS_OF_POINTER == 0) {              \
+        pointer[(i) / ROWS_OF_POINTER] += sizeof *b;                                               \
+        OPAQUE(pointer[(i) / ROWS_OF_POINTER]);                                                    \
+    }
+#define ADD(i)                                                                                     \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) sum[i][v] += vec_load(from + v * VEC);                      \
+        from += t->c_row;                                                                          \
+        OPAQUE(from);                                                                              \
+    }
+#define STORE(i)                                                                                   \
+    if ((i) < rows) {                                                                              \
+        for (int v = 0; v < vecs; v++) vec_store(c + v * VEC, sum[i][v]);                          \
+        c += t->c_row;                                                                             \
+        OPAQUE(c);                                                                                 \
+    }
+    ROWS(START)
+    OPAQUE(step3);
     for (int64_t p = 0; p < t->k; p++) {
-        vec right[2];
         for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC);
-        for (int i = 0; i < rows; i++) {
-            vec left = vec_set(row[i][by_rows ? p : p * t->a_step]);
-            for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(left, right[v], sum[i][v]);
-        }
+        ROWS(MULTIPLY)
+        ROWS(ADVANCE)
         b += t->b_row;
+        column += t->a_step;
     }
-    for (int i = 0; i < rows; i++) {
-        float *c = t->c + i * t->c_row;
-        for (int v = 0; v < vecs; v++) {
-            if (t->add) sum[i][v] += vec_load(c + v * VEC);
-            vec_store(c + v * VEC, sum[i][v]);
-        }
+    if (t->add) {
+        ROWS(ADD)
     }
+    ROWS(STORE)
+#undef START
+#undef MULTIPLY
+#undef ADVANCE
+#undef ADD
+#undef STORE
 }
 
 #define CASE(n_)                                                                                   \
@@ -112,54 +173,80 @@ static void edge(tile_function *function, struct tile *t, int rows, int64_t colu
     t->add = add;
 }
 
-/* Rows [i0, i1) of one panel of `columns` columns. */
-static void panel(const struct gemm *g, struct tile *t, const float *a, float *c, int64_t columns,
-                  int64_t i0, int64_t i1)
+/* m rows of one panel of `columns` columns; a's tiles are a_tile numbers apart. */
+static void panel(struct tile *t, int64_t a_tile, bool by_rows, int64_t columns, int64_t m)
 {
-    bool by_rows = g->a_col == 1;
     bool narrow = columns <= VEC;
     tile_function *function =
         by_rows ? (narrow ? rows_narrow : rows_wide) : (narrow ? columns_narrow : columns_wide);
     bool whole = columns == (narrow ? VEC : GEMM_PANEL);
-    for (int64_t i = i0; i < i1; i += GEMM_ROWS) {
-        int rows = (int)(i1 - i < GEMM_ROWS ? i1 - i : GEMM_ROWS);
-        t->a = a + i * g->a_row;
-        t->c = c + i * g->c_row;
+    for (; m > 0; m -= GEMM_ROWS) {
+        int rows = (int)(m < GEMM_ROWS ? m : GEMM_ROWS);
         if (whole)
             function(t, rows);
         else
             edge(function, t, rows, columns);
+        t->a += a_tile;
+        t->c += GEMM_ROWS * t->c_row;
+    }
+}
+
+/* k columns of a block of a's rows, those of a tile one after the other: where they lie each would
+ * be a miss in the TLB and in the first cache. */
+static void gather_columns(const float *a, int64_t column, int64_t rows, int64_t k, float *tiles)
+{
+    for (int64_t p = 0; p < k; p++, a += column) {
+        float *to = tiles + p * GEMM_ROWS;
+        int64_t i = 0;
+        for (; i + GEMM_ROWS <= rows; i += GEMM_ROWS, to += TILE_STEP)
+            memcpy(to, a + i, GEMM_ROWS * sizeof *to);
+        for (int64_t r = 0; i + r < rows; r++) to[r] = a[i + r];
+    }
+}
+
+/* The k of a chunk, from p on. */
+struct chunk {
+    int64_t p, k;
+    const float *last; /* b's columns past the last whole panel, packed */
+    float *gathered;   /* room for a's */
+};
+
+/* Rows [i, i + m) of a chunk's product. */
+static void block(const struct gemm *g, const struct chunk *h, int64_t i, int64_t m)
+{
+    bool by_rows = g->a_col == 1, far = !by_rows && g->a_col > NEAR;
+    const float *a = g->a + i * g->a_row + h->p * g->a_col;
+    int64_t a_tile = far ? TILE_STEP : GEMM_ROWS * g->a_row;
+    if (far) gather_columns(a, g->a_col, m, h->k, h->gathered);
+    for (int64_t j = 0; j < g->n; j += GEMM_PANEL) {
+        int64_t columns = g->n - j < GEMM_PANEL ? g->n - j : GEMM_PANEL;
+        struct tile t = {.k = h->k, .a = far ? h->gathered : a, .b = h->last, .b_row = GEMM_PANEL};
+        t.a_step = far ? GEMM_ROWS : by_rows ? g->a_row : g->a_col;
+        t.c = g->c + i * g->c_row + j;
+        t.c_row = g->c_row;
+        t.add = g->add || h->p > 0;
+        if (g->b_row == 0) {
+            t.b = g->b + j * h->k;
+        } else if (columns == GEMM_PANEL) {
+            t.b = g->b + h->p * g->b_row + j;
+            t.b_row = g->b_row;
+        }
+        panel(&t, a_tile, by_rows, columns, m);
     }
 }
 
 void gemm(const struct gemm *g)
 {
-    _Alignas(64) float last[GEMM_DEPTH * GEMM_PANEL]; /* b's columns past the last whole panel */
-    bool packed = g->b_row == 0;
-    for (int64_t p = 0; p < g->k || (p == 0 && !g->add); p += GEMM_DEPTH) {
-        int64_t k = g->k - p < GEMM_DEPTH ? g->k - p : GEMM_DEPTH;
+    _Alignas(64) float last[GEMM_DEPTH * GEMM_PANEL];
+    _Alignas(64) float gathered[TILE_STEP * (BLOCK_ROWS / GEMM_ROWS)];
+    struct chunk h = {.last = last, .gathered = gathered};
+    for (; h.p < g->k || (h.p == 0 && !g->add); h.p += GEMM_DEPTH) {
+        h.k = g->k - h.p < GEMM_DEPTH ? g->k - h.p : GEMM_DEPTH;
         int64_t tail = g->n % GEMM_PANEL;
-        if (!packed && tail != 0)
-            gemm_pack_rows(g->b + p * g->b_row + g->n - tail, g->b_row, k, tail, last);
-        for (int64_t i = 0; i < g->m; i += BLOCK_ROWS) {
-            int64_t end = g->m - i < BLOCK_ROWS ? g->m : i + BLOCK_ROWS;
-            for (int64_t j = 0; j < g->n; j += GEMM_PANEL) {
-                int64_t columns = g->n - j < GEMM_PANEL ? g->n - j : GEMM_PANEL;
-                struct tile t = {.k = k,
-                                 .a_step = g->a_col == 1 ? g->a_row : g->a_col,
-                                 .b_row = GEMM_PANEL,
-                                 .c_row = g->c_row,
-                                 .b = last,
-                                 .add = g->add || p > 0};
-                if (packed) {
-                    t.b = g->b + j * k;
-                } else if (columns == GEMM_PANEL) {
-                    t.b = g->b + p * g->b_row + j;
-                    t.b_row = g->b_row;
-                }
-                panel(g, &t, g->a + p * g->a_col, g->c + j, columns, i, end);
-            }
-        }
+        if (g->b_row != 0 && tail != 0)
+            gemm_pack_rows(g->b + h.p * g->b_row + g->n - tail, g->b_row, h.k, tail, last);
+        for (int64_t i = 0; i < g->m; i += BLOCK_ROWS)
+            block(g, &h, i, g->m - i < BLOCK_ROWS ? g->m - i : BLOCK_ROWS);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Eight weight rows as the eight lanes of a register: their codes are turned in words of four
- * bytes, which is cheaper than turning the numbers they stand for, and a scale is a vector of
- * eight. AVX2 (and above); for panels.c, few_stored.c and dequantize.c.
+ * Weight rows as the lanes of a register: their codes are turned in words of four bytes, which is
+ * cheaper than turning the numbers they stand for, and a scale is a vector of lanes. AVX2, AVX-512;
+ * for panels.c, few_stored.c and dequantize.c.
  */
 #ifndef KERNELS_CPU_LANES_H
 #define KERNELS_CPU_LANES_H
@@ -17,9 +17,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 8, BLOCK = 32 };
+enum { LANES = 8 /* of turn_bytes */, BLOCK = 32 };
 
-/* Eight rows of one weight, at a column that begins a block. */
+/* VEC rows of one weight, at a column that begins a block. */
 struct lanes {
     const struct graft_nf4 *nf4; /* of NF4 alone; the others: */
     const uint8_t *at;           /* the first row's block */
@@ -48,31 +48,13 @@ INLINE void turn_bytes(const uint8_t *from, int64_t step, __m256i to[4])
     to[3] = _mm256_unpackhi_epi64(c, d);
 }
 
-INLINE uint32_t load_u32(const uint8_t *p)
-{
-    uint32_t value;
-    memcpy(&value, p, sizeof value);
-    return value;
-}
+#if defined(__AVX512F__)
+#include "cpu/lanes_avx512.h"
+#else
+#include "cpu/lanes_avx2.h"
+#endif
 
-/* The words at the beginning of eight blocks. */
-INLINE __m256i heads(const uint8_t *p, int64_t step)
-{
-    int word[LANES];
-    for (int i = 0; i < LANES; i++) word[i] = (int)load_u32(p + i * step);
-    return _mm256_setr_epi32(word[0], word[1], word[2], word[3], word[4], word[5], word[6],
-                             word[7]);
-}
-
-/* The f16 in the low and in the high halves of eight words. */
-INLINE void halves(__m256i words, __m256 *low, __m256 *high)
-{
-    const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0,
-                                           1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
-    __m256i both = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(words, apart), 0xD8);
-    *low = _mm256_cvtph_ps(_mm256_castsi256_si128(both));
-    *high = _mm256_cvtph_ps(_mm256_extracti128_si256(both, 1));
-}
+enum { TABLE = 16 / VEC /* registers of a table of sixteen numbers */ };
 
 INLINE const float *floats(const struct graft_nf4 *w, uint64_t offset)
 {
@@ -87,12 +69,12 @@ INLINE float nf4_scale(const struct graft_nf4 *w, int64_t block, int nested)
            w->offset;
 }
 
-/* BLOCK columns of eight rows: their codes as they are stored, and what they are scaled by. A code
+/* BLOCK columns of VEC rows: their codes as they are stored, and what they are scaled by. A code
  * of four bits is not moved to the bottom of its word: in byte i it counts q 256^i, and d[i] is d /
  * 256^i. */
 struct turned {
-    __m256i words[BLOCK / 2]; /* 16-bit types fill it */
-    __m256 d[4], m;
+    words words[BLOCK / 2]; /* 16-bit types fill it */
+    vec d[4], m;
 };
 
 INLINE bool lanes_know(int32_t dtype)
@@ -102,28 +84,28 @@ INLINE bool lanes_know(int32_t dtype)
 }
 
 /* first: the words that blocks begin with. */
-INLINE void scale(int32_t dtype, __m256i first, struct turned *t)
+INLINE void scale(int32_t dtype, words first, struct turned *t)
 {
-    __m256 d;
-    halves(first, &d, &t->m);
+    vec d;
+    words_halves(first, &d, &t->m);
     if (dtype == GRAFT_DTYPE_Q8_0) {
-        t->d[0] = _mm256_mul_ps(d, _mm256_set1_ps(0x1p-24f));
+        t->d[0] = d * vec_set(0x1p-24f);
         return;
     }
-    if (dtype == GRAFT_DTYPE_Q4_0) t->m = _mm256_mul_ps(d, _mm256_set1_ps(-8.0f));
+    if (dtype == GRAFT_DTYPE_Q4_0) t->m = d * vec_set(-8.0f);
     for (int i = 0; i < 4; i++) /* exact: f16 is far from the ends of f32 */
-        t->d[i] = _mm256_mul_ps(d, _mm256_set1_ps(1.0f / (float)(1u << 8 * i)));
+        t->d[i] = d * vec_set(1.0f / (float)(1u << 8 * i));
 }
 
 INLINE void turn_nf4(const struct lanes *l, int64_t block, struct turned *t)
 {
     const struct graft_nf4 *w = l->nf4;
     int64_t first = l->first + block * BLOCK;
-    float scale[LANES];
-    turn_bytes((const uint8_t *)w + w->codes + first / 2, l->cols / 2, t->words);
-    for (int i = 0; i < LANES; i++)
+    float scale[VEC];
+    words_turn((const uint8_t *)w + w->codes + first / 2, l->cols / 2, t->words);
+    for (int i = 0; i < VEC; i++)
         scale[i] = nf4_scale(w, (first + i * l->cols) >> l->block, l->nested);
-    t->d[0] = _mm256_loadu_ps(scale);
+    t->d[0] = vec_load(scale);
 }
 
 /* Column block `block` after the lanes' own; `dtype` is a constant wherever this is called. */
@@ -135,14 +117,14 @@ INLINE void turn(int32_t dtype, const struct lanes *l, int64_t block, struct tur
     }
     if (dtype == GRAFT_DTYPE_BF16) {
         for (int i = 0; i < 4; i++)
-            turn_bytes(l->at + 2 * BLOCK * block + 16 * i, l->row_bytes, t->words + 4 * i);
+            words_turn(l->at + 2 * BLOCK * block + 16 * i, l->row_bytes, t->words + 4 * i);
         return;
     }
     int64_t head = dtype == GRAFT_DTYPE_Q4_1 ? 4 : 2, codes = dtype == GRAFT_DTYPE_Q8_0 ? 32 : 16;
     const uint8_t *at = l->at + block * (head + codes);
-    scale(dtype, heads(at, l->row_bytes), t);
+    scale(dtype, words_gather(at, l->row_bytes), t);
     for (int i = 0; i < codes / 16; i++)
-        turn_bytes(at + head + 16 * i, l->row_bytes, t->words + 4 * i);
+        words_turn(at + head + 16 * i, l->row_bytes, t->words + 4 * i);
 }
 
 /* Two blocks. Those of Q4_1 are whole words, so their heads are turned with the codes. */
@@ -155,10 +137,10 @@ INLINE void turn_two(int32_t dtype, const struct lanes *l, int64_t block, struct
     }
     enum { HEAD = 4, BYTES = 20 };
     const uint8_t *at = l->at + block * BYTES;
-    __m256i begin[4], middle[4]; /* head, 12 bytes of codes; 4 more, head of the second, ... */
-    turn_bytes(at, l->row_bytes, begin);
-    turn_bytes(at + 16, l->row_bytes, middle);
-    turn_bytes(at + BYTES + HEAD, l->row_bytes, t[1].words);
+    words begin[4], middle[4]; /* head, 12 bytes of codes; 4 more, head of the second, ... */
+    words_turn(at, l->row_bytes, begin);
+    words_turn(at + 16, l->row_bytes, middle);
+    words_turn(at + BYTES + HEAD, l->row_bytes, t[1].words);
     scale(dtype, begin[0], &t[0]);
     scale(dtype, middle[1], &t[1]);
     for (int i = 0; i < 3; i++) t[0].words[i] = begin[1 + i];
@@ -167,69 +149,49 @@ INLINE void turn_two(int32_t dtype, const struct lanes *l, int64_t block, struct
 
 /* q d + m of the low four bits of byte i of each word. q d is exact, 4 bits times 11, so one
  * rounding is what the reference's two are. */
-INLINE __m256 nibble(__m256i words, int i, const struct turned *t)
+INLINE vec nibble(words w, int i, const struct turned *t)
 {
-    __m256i q = _mm256_and_si256(words, _mm256_set1_epi32(15 << 8 * i));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), t->d[i], t->m);
-}
-
-/* A lookup reads the three low bits of a lane; the fourth picks between two. */
-INLINE __m256 look_up(__m256i words, int shift, __m256 map0, __m256 map1)
-{
-    __m256i q = _mm256_srli_epi32(words, shift);
-    __m256 pick = _mm256_castsi256_ps(_mm256_slli_epi32(words, 28 - shift));
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(map0, q), _mm256_permutevar8x32_ps(map1, q),
-                            pick);
+    return vec_fma(words_floats(words_and(w, 15u << 8 * i)), t->d[i], t->m);
 }
 
 /* Byte i of each word at its top, with its sign, above zeros. */
-INLINE __m256i byte_on_top(__m256i words, int i)
+INLINE words byte_on_top(words w, int i)
 {
-    const int z = -1;
-    const __m256i one = _mm256_setr_epi8(z, z, z, 1, z, z, z, 5, z, z, z, 9, z, z, z, 13, z, z, z,
-                                         1, z, z, z, 5, z, z, z, 9, z, z, z, 13);
-    const __m256i two = _mm256_setr_epi8(z, z, z, 2, z, z, z, 6, z, z, z, 10, z, z, z, 14, z, z, z,
-                                         2, z, z, z, 6, z, z, z, 10, z, z, z, 14);
     switch (i) {
-    case 0: return _mm256_slli_epi32(words, 24);
-    case 1: return _mm256_shuffle_epi8(words, one);
-    case 2: return _mm256_shuffle_epi8(words, two);
-    default: return _mm256_and_si256(words, _mm256_set1_epi32((int)0xFF000000));
+    case 0: return words_left(w, 24);
+    case 3: return words_and(w, 0xFF000000);
+    default: return words_byte_on_top(w, i);
     }
 }
 
 /* The numbers of column i, a constant too; the arithmetic is the reference's. map: NF4's table. */
-INLINE __m256 column(int32_t dtype, const struct turned *t, int i, const __m256 map[2])
+INLINE vec column(int32_t dtype, const struct turned *t, int i, const vec map[TABLE])
 {
     switch (dtype) {
     case GRAFT_DTYPE_Q4_1: /* byte j: column j in the low nibble, j + 16 in the high one */
     case GRAFT_DTYPE_Q4_0: /* (q - 8) d is exact too; where it is 0, it may have the other sign */
-        return nibble(i < 16 ? t->words[i / 4] : _mm256_srli_epi32(t->words[i % 16 / 4], 4), i % 4,
-                      t);
-    case GRAFT_DTYPE_Q8_0:
-        return _mm256_mul_ps(_mm256_cvtepi32_ps(byte_on_top(t->words[i / 4], i % 4)), t->d[0]);
+        return nibble(i < 16 ? t->words[i / 4] : words_right(t->words[i % 16 / 4], 4), i % 4, t);
+    case GRAFT_DTYPE_Q8_0: return words_floats(byte_on_top(t->words[i / 4], i % 4)) * t->d[0];
     case GRAFT_DTYPE_NF4: /* byte j: column 2 j in the high nibble, 2 j + 1 in the low one */
-        return _mm256_mul_ps(
-            look_up(t->words[i / 8], i % 8 / 2 * 8 + (i % 2 == 0 ? 4 : 0), map[0], map[1]),
-            t->d[0]);
+        return words_look_up(words_right(t->words[i / 8], i % 8 / 2 * 8 + (i % 2 == 0 ? 4 : 0)),
+                             map) *
+               t->d[0];
     default: /* bf16 */
-        return _mm256_castsi256_ps(
-            i % 2 == 0 ? _mm256_slli_epi32(t->words[i / 2], 16)
-                       : _mm256_and_si256(t->words[i / 2], _mm256_set1_epi32((int)0xFFFF0000)));
+        return words_as_floats(i % 2 == 0 ? words_left(t->words[i / 2], 16)
+                                          : words_and(t->words[i / 2], 0xFFFF0000));
     }
 }
 
 /* The lanes that begin with row `row` at column `col`, and NF4's table. */
 INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t row, int64_t col,
-                     struct lanes *l, __m256 map[2])
+                     struct lanes *l, vec map[TABLE])
 {
     *l = (struct lanes){.nf4 = weight, .first = row * cols + col, .cols = cols};
     if (dtype == GRAFT_DTYPE_NF4) {
         const float *numbers = floats(l->nf4, l->nf4->map);
         l->block = __builtin_ctz(l->nf4->block);
         l->nested = l->nf4->nested_block > 0 ? __builtin_ctz(l->nf4->nested_block) : 0;
-        map[0] = _mm256_loadu_ps(numbers);
-        map[1] = _mm256_loadu_ps(numbers + 8);
+        for (int i = 0; i < TABLE; i++) map[i] = vec_load(numbers + i * VEC);
         return;
     }
     int64_t bytes = dtype == GRAFT_DTYPE_Q4_1   ? 20 /* of a block */

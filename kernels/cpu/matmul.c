@@ -23,7 +23,7 @@ enum {
     NARROW = 256,                        /* fewer columns than this cannot occupy the threads */
     DIRECT_ROWS = 48,                    /* fewer rows than this do not pay for packing b */
     FEW_TASK = 32768,                    /* weights of a task of few rows, at least */
-    ACROSS = GEMM_PANEL == 32 ? 64 : 48, /* columns of a task: b stored [N, K] */
+    ACROSS = GEMM_PANEL == 32 ? 96 : 48, /* columns of a task: b stored [N, K] */
     ALONG = 96,                          /* b stored [K, N]; a multiple of 32 */
     LARGE_BLOCK = 256,                   /* of the K-quants */
     TILE = GEMM_DEPTH * LARGE_BLOCK

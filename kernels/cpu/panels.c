@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Eight weight rows become eight lanes: their codes are turned in words of four bytes, which
- * is cheaper than turning the numbers they stand for, and a scale is a vector of eight. The
- * arithmetic is the reference's, operation for operation. What has no short cut here, and a
- * remainder of less than eight rows, goes through a tile.
+ * Weight rows become the lanes of a register: their codes are turned in words of four bytes, which
+ * is cheaper than turning the numbers they stand for, and a scale is a vector. The arithmetic is
+ * the reference's, operation for operation. What has no short cut here, and a remainder of fewer
+ * rows than a register has lanes, goes through a tile.
  */
 #include "cpu/panels.h"
 
@@ -15,33 +15,33 @@
 
 #if defined(__AVX2__)
 
-/* Eight rows by k columns, to[column * GEMM_PANEL + lane]. */
+/* VEC rows by k columns, to[column * GEMM_PANEL + lane]. */
 INLINE void turn_columns(int32_t dtype, const void *weight, int64_t cols, int64_t row, int64_t col,
                          int64_t k, float *to)
 {
     struct lanes l;
     struct turned t[2];
-    __m256 map[2];
+    vec map[TABLE];
     lanes_at(dtype, weight, cols, row, col, &l, map);
     int64_t blocks = k / BLOCK;
     for (int64_t block = 0; block < blocks; block += 2) {
         int count = block + 1 < blocks ? 2 : 1;
         count == 2 ? turn_two(dtype, &l, block, t) : turn(dtype, &l, block, t);
         for (int b = 0; b < count; b++, to += BLOCK * GEMM_PANEL) {
-#define PUT(i) _mm256_storeu_ps(to + (i)*GEMM_PANEL, column(dtype, &t[b], (i), map));
+#define PUT(i) vec_store(to + (i)*GEMM_PANEL, column(dtype, &t[b], (i), map));
             COLUMNS32(PUT)
 #undef PUT
         }
     }
 }
 
-/* Rows [row0, row0 + n) for whole groups of eight; returns how many rows that were. */
+/* Rows [row0, row0 + n) for whole groups of VEC; returns how many rows that were. */
 static int64_t turn_lanes(int32_t dtype, const void *weight, int64_t cols, int64_t row0, int64_t n,
                           int64_t col0, int64_t k, float *panels)
 {
     if (!lanes_know(dtype) || k % BLOCK != 0 || col0 % BLOCK != 0 || cols % BLOCK != 0) return 0;
     int64_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
+    for (; j + VEC <= n; j += VEC) {
         float *to = panels + j / GEMM_PANEL * GEMM_PANEL * k + j % GEMM_PANEL;
 #define CASE(type)                                                                                 \
     case type: turn_columns(type, weight, cols, row0 + j, col0, k, to); break

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tiles of attention in shared memory, for the forward pass and both backward ones. T queries, S
- * keys, P prefix keys, H heads in G groups, D head size.
+ * Tiles of attention in shared memory, for the forward pass and both backward ones.
  *
- * A workgroup has one key/value head g. The pairs (query, head of the group) of g are numbered
- * together, query by query, so heads that share keys share a tile and a decoding step still fills
- * one. ROWS of one kind (pairs, or keys in the backward pass of keys) stay; WIDTH columns of the
+ * A workgroup has one key/value head g. Heads that share keys share a tile, so a decoding step still
+ * fills one. ROWS of one kind (pairs, or keys in the backward pass of keys) stay; WIDTH columns of the
  * other pass by. Thread (tx, ty) has rows ty + i * TY and columns tx + j * TX, and of every chunk of
  * WIDTH numbers along D the four from 4 * tx on:
  *   multiply  product[row, column] = row . column, chunk by chunk
@@ -19,18 +17,15 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-layout(constant_id = 1) const uint D = 64;
-layout(constant_id = 2) const uint RM = 4; /* rows of a thread */
-layout(constant_id = 3) const uint TX = 8;
-layout(constant_id = 4) const uint TY = 16;
-layout(constant_id = 5) const bool CAPPED = false; /* a.cap counts */
-layout(constant_id = 6) const uint LANES = 0;      /* of a subgroup where that is fixed, else 0 */
+#include "attention_args.glsl"
 
-const uint ROWS = RM * TY, WIDTH = 4 * TX, STRIDE = TX + 1;
+layout(constant_id = 2) const uint RM = 4; /* rows of a thread */
+layout(constant_id = 4) const uint TY = 16;
+layout(constant_id = 6) const uint LANES = 0; /* of a subgroup where that is fixed, else 0 */
+
+const uint ROWS = RM * TY, STRIDE = TX + 1;
 const uint CHUNKS = (D + WIDTH - 1) / WIDTH;
-const uint FOURS = (D + 3) / 4, STEPS = FOURS < TX ? FOURS : TX; /* fours of a chunk */
-const bool RAGGED = D % 4 != 0;          /* a row does not begin at a multiple of 16 bytes */
-const uint NONE = 0xFFFFFFFFu;
+const uint STEPS = FOURS < TX ? FOURS : TX; /* fours of a chunk */
 
 shared vec4 left[ROWS * STRIDE], right[WIDTH * STRIDE];
 shared uint row_at[ROWS]; /* where a row's D numbers begin; NONE: zeros */
@@ -38,33 +33,9 @@ shared uint row_at[ROWS]; /* where a row's D numbers begin; NONE: zeros */
 vec4 product[RM];               /* of a row: columns tx, tx + TX, tx + 2 TX, tx + 3 TX */
 vec4 sums[SUMS * CHUNKS * RM]; /* SUMS kinds of numbers 4 tx .. 4 tx + 3 of chunk n, row i */
 
-const uint LIVE_NONE = 0; /* kind of a fixed first dimension */
+uint tx, ty;
 
-layout(buffer_reference, scalar, buffer_reference_align = 8) buffer attention_args
-{
-    floats q, k, v, pk, pv;                /* [T, H*D], [S, G*D] twice, [P, G*D] twice */
-    ints first, last;                      /* [T] */
-    floats o, lse, d, delta;               /* [T, H*D], [T, H], gradient of o, [T, H] */
-    floats dq, dk, dv;                     /* dk, dv: of k and v, or of pk and pv */
-    ranges seen;                           /* per WIDTH pairs: keys that any of them sees */
-    uint queries, query_kind, keys, key_kind, prefix;
-    uint heads, kv_heads;
-    int window;
-    float scale, cap;
-    uint tile;                             /* pairs of a workgroup, at most ROWS */
-    uint split;                            /* keys (forward) or pairs (prefix) of one split */
-    uint outputs;                          /* bit i: output i is wanted */
-};
-
-layout(push_constant, scalar) uniform push
-{
-    attention_args a;
-    live_t live;
-};
-
-uint tx, ty, group, g, queries, keys;
-
-void attention_begin()
+void tile_begin()
 {
     uint thread = gl_LocalInvocationIndex, lane = 0;
     if (LANES > 0) { /* one ty for a whole subgroup: what it reads of left is uniform */
@@ -73,46 +44,7 @@ void attention_begin()
     }
     tx = thread % TX + lane;
     ty = thread / TX;
-    g = gl_WorkGroupID.y;
-    group = a.heads / a.kv_heads;
-    queries = live_rows(a.query_kind, a.queries);
-    keys = live_rows(a.key_kind, a.keys);
-}
-
-/* The pair's number in [T, H]. */
-uint pair_at(uint pair)
-{
-    return pair / group * a.heads + g * group + pair % group;
-}
-
-/* The keys of its own that query t sees: x to y. */
-ivec2 range_of(uint t)
-{
-    if (keys == 0) return ivec2(0, -1);
-    int last = a.last.v[t], first = max(a.first.v[t], 0);
-    if (a.window > 0) first = max(first, last - a.window + 1);
-    return ivec2(first, min(last, int(keys) - 1));
-}
-
-/* Numbers d .. d + 3 of the row at `at`; zeros past its end. */
-vec4 load(floats x, uint at, uint d)
-{
-    vec4 y = vec4(0.0);
-    if (at == NONE) return y;
-    if (!RAGGED) return d < D ? vectors(x).v[(at + d) / 4] : y;
-    for (uint i = 0; i < 4; i++)
-        if (d + i < D) y[i] = x.v[at + d + i];
-    return y;
-}
-
-void store(floats x, uint at, uint d, vec4 y)
-{
-    if (!RAGGED) {
-        if (d < D) vectors(x).v[(at + d) / 4] = y;
-        return;
-    }
-    for (uint i = 0; i < 4; i++)
-        if (d + i < D) x.v[at + d + i] = y[i];
+    attention_begin();
 }
 
 /* Of column i, as row_at; by the shader. */
@@ -174,17 +106,4 @@ void store_sums(floats x, uint kind, uint i, uint at, float scale)
 {
     [[unroll]] for (uint n = 0; n < CHUNKS; n++)
         store(x, at, n * WIDTH + 4 * tx, sums[(kind * CHUNKS + n) * RM + i] * scale);
-}
-
-float score_of(float product)
-{
-    float z = product * a.scale;
-    return CAPPED ? a.cap * tanh_f32(z / a.cap) : z;
-}
-
-/* The gradient of the product from that of the score. */
-float slope_of(float score, float ds)
-{
-    float bend = CAPPED ? 1.0 - score / a.cap * (score / a.cap) : 1.0;
-    return ds * bend * a.scale;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Times the CPU backend's ops at the shapes of a LoRA step of SmolLM2-135M, with 1 and 2 threads:
- * milliseconds, GFLOP/s, and how often a step of 30 layers needs them. OpenBLAS's sgemm of the same
- * size, where it is installed, on one thread and on as many as the op has. Not a test.
+ * milliseconds, GFLOP/s, and how often a step of 30 layers needs them; beside them OpenBLAS's sgemm
+ * of the same size on as many threads, where it is installed. Not a test.
  *   bench_ops [tokens [part of an op's name]]
  */
 #include "bench/inputs.h"
@@ -161,15 +161,35 @@ typedef void sgemm_function(int order, int ta, int tb, int m, int n, int k, floa
                             const float *a, int lda, const float *b, int ldb, float beta, float *c,
                             int ldc);
 
-/* OpenBLAS on one thread: x · wᵀ. */
-static double sgemm_run(sgemm_function *sgemm, const struct job *j)
+/* OpenBLAS, where it is installed. */
+struct blas {
+    sgemm_function *sgemm;
+    void (*set_threads)(int count);
+};
+
+static struct blas blas_open(void)
 {
+    struct blas blas = {NULL, NULL};
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) return blas;
+    *(void **)&blas.sgemm = dlsym(library, "cblas_sgemm");
+    *(void **)&blas.set_threads = dlsym(library, "openblas_set_num_threads");
+    if (blas.set_threads == NULL) blas.sgemm = NULL;
+    return blas;
+}
+
+/* The same product of f32 numbers, in seconds. */
+static double sgemm_run(const struct blas *blas, const struct job *j, int threads)
+{
+    enum { ROW_MAJOR = 101, PLAIN = 111, TURNED = 112, RUNS = 30 };
+    int m = (int)j->m, n = (int)j->n, k = (int)j->k;
     float *a = floats(j->m * j->k), *b = floats(j->n * j->k), *c = floats(j->m * j->n);
     double best = 1e9;
-    for (int i = 0; i < 10; i++) {
+    blas->set_threads(threads);
+    for (int i = 0; i < RUNS; i++) {
         double start = now();
-        sgemm(101, 111, 112, (int)j->m, (int)j->n, (int)j->k, 1.0f, a, (int)j->k, b, (int)j->k,
-              0.0f, c, (int)j->n);
+        blas->sgemm(ROW_MAJOR, j->ta ? TURNED : PLAIN, j->tb ? TURNED : PLAIN, m, n, k, 1.0f, a,
+                    j->ta ? m : k, b, j->tb ? k : n, 0.0f, c, n);
         double took = now() - start;
         best = took < best ? took : best;
     }
@@ -229,29 +249,29 @@ int main(int argc, char **argv)
         fprintf(stderr, "no backend-cpu.so in %s\n", GRAFT_BUILD_DIR);
         return 1;
     }
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    sgemm_function *sgemm = NULL;
-    if (library != NULL) *(void **)&sgemm = dlsym(library, "cblas_sgemm");
+    struct blas blas = blas_open();
     struct program_host host[2];
     struct graft_device_info info = {.struct_size = sizeof info};
     const struct graft_backend *backend = plugin->functions;
     if (!program_host_init(&host[0], 1) || !program_host_init(&host[1], 2)) return 1;
     backend->device_info(&host[1].table, 0, &info);
     printf("%s, %lld tokens\n", info.name, (long long)tokens);
-    printf("%-16s %21s %21s %12s %8s\n", "", "1 thread: ms GFLOP/s", "2 threads: ms GFLOP/s",
-           "sgemm, 1", "a step");
+    printf("%-16s %31s %31s %8s\n", "", "1 thread: ms GFLOP/s sgemm's",
+           "2 threads: ms GFLOP/s sgemm's", "a step");
     double products = 0.0, others = 0.0;
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
         const struct job *j = &jobs[i];
         if (argc > 2 && strstr(j->name, argv[2]) == NULL) continue;
-        double one = best_run(&host[0], backend, j), two = best_run(&host[1], backend, j);
-        double f = 1e-9 * flops(j);
-        printf("%-16s %10.3f %10.1f %10.3f %10.1f", j->name, 1e3 * one, f / one, 1e3 * two,
-               f / two);
-        if (sgemm != NULL && j->op == GRAFT_OP_MATMUL)
-            printf(" %12.1f", f / sgemm_run(sgemm, j));
-        else
-            printf(" %12s", "");
+        double f = 1e-9 * flops(j), two = 0.0;
+        printf("%-16s", j->name);
+        for (int threads = 1; threads <= 2; threads++) {
+            two = best_run(&host[threads - 1], backend, j);
+            printf(" %10.3f %10.1f", 1e3 * two, f / two);
+            if (blas.sgemm != NULL && j->op == GRAFT_OP_MATMUL)
+                printf(" %9.1f", f / sgemm_run(&blas, j, threads));
+            else
+                printf(" %9s", "");
+        }
         printf(" %8d\n", j->times);
         *(f > 0.0 ? &products : &others) += j->times * two;
         fflush(stdout);
