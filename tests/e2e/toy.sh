@@ -143,6 +143,16 @@ printf 'What does the duck say?\n' >question
 gives 0 "$graft" chat answers <question
 grep -q quack out || fail "chat does not quack: $(cat out)"
 
+# A turn that fails is said and forgotten: what follows is answered as if it had not been.
+cat question question >talk
+gives 0 "$graft" chat answers <talk
+cp out without
+{ cat question; printf 'caf\351\n'; printf 'a cat and %.0s' {1..999}; echo; cat question; } >talk
+gives 2 "$graft" chat answers <talk
+same out without
+number_is "$(grep -c '^graft: .*; this turn is forgotten$' err) == 2"
+grep -q 'not UTF-8' err && grep -q 'must fit into 512' err || fail "chat says: $(cat err)"
+
 # --- what is said is said once and short ---
 mkdir -p recipes data
 printf '{"prompt":"Once","completion":" upon a time."}\n' >data/pairs.jsonl
