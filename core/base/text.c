@@ -148,6 +148,13 @@ char *format_f64(double value, char *out)
     return format_number(value, false, 17, out);
 }
 
+char *format_plain(double value, char *out)
+{
+    if (fabs(value) >= 1e16 || value != floor(value)) return format_f64(value, out);
+    snprintf(out, 32, "%.0f", value);
+    return out;
+}
+
 char *format_bytes(uint64_t bytes, char *out)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};

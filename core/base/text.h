@@ -37,6 +37,8 @@ bool parse_double(const char *text, double *value);
  * `out` has 32 bytes. Not-finite numbers give "null" (JSON). Returns `out`. */
 char *format_f32(float value, char *out);
 char *format_f64(double value, char *out);
+/* The same for people: "100", where format_f64 writes "1e+02". */
+char *format_plain(double value, char *out);
 
 /* "1.5 GiB", "23 kB"-like; `out` has 32 bytes. */
 char *format_bytes(uint64_t bytes, char *out);

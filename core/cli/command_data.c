@@ -38,7 +38,7 @@ static enum graft_status view_open(const struct cli_args *args, struct view *v, 
     struct session_request request = {
         .model = model, .quantize = "keep", .template_name = cli_value(args, "template")};
     if (is_recipe(file)) {
-        enum graft_status status = recipe_load(args, &v->settings, e);
+        enum graft_status status = recipe_load_data(args, &v->settings, e);
         if (status != GRAFT_OK) return status;
         if (model == NULL) request.model = v->settings->model.path;
         if (request.template_name == NULL) request.template_name = v->settings->data.template_name;

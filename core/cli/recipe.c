@@ -29,6 +29,16 @@ enum graft_status recipe_load(const struct cli_args *args, struct settings **set
                               : status;
 }
 
+enum graft_status recipe_load_data(const struct cli_args *args, struct settings **settings,
+                                   struct error *e)
+{
+    const char *sets[SET_LIMIT];
+    size_t count;
+    enum graft_status status = find_sets(args, sets, &count, e);
+    return status == GRAFT_OK ? settings_load_data(args->arguments[0], sets, count, settings, e)
+                              : status;
+}
+
 int recipe_fail(const struct settings *settings, struct error *e)
 {
     if (settings != NULL) settings_locate(settings, e);

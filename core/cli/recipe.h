@@ -11,6 +11,9 @@
 /* Loads the command's first argument with its --set options. */
 GRAFT_MUST_USE enum graft_status recipe_load(const struct cli_args *args,
                                              struct settings **settings, struct error *e);
+/* The same for a command that looks at model and data alone: settings_load_data. */
+GRAFT_MUST_USE enum graft_status recipe_load_data(const struct cli_args *args,
+                                                  struct settings **settings, struct error *e);
 /* The same for a recipe with a `compare` section. */
 GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args,
                                                      struct settings_compare **compare,
