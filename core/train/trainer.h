@@ -66,6 +66,9 @@ GRAFT_MUST_USE enum graft_status trainer_start(struct trainer *t, struct error *
 void trainer_fini(struct trainer *t);
 void trainer_memory(const struct trainer *t, struct train_plan *plan);
 
+/* leak.c: logs how many measured rows stand in data.train, and how many of test in data.valid. */
+GRAFT_MUST_USE enum graft_status trainer_warn_leaks(const struct trainer *t, struct error *e);
+
 /* state.c: the part of a checkpoint that is no tensor. */
 json_t *trainer_state(const struct trainer *t); /* NULL: no memory */
 GRAFT_MUST_USE enum graft_status trainer_restore(struct trainer *t, const json_t *state,

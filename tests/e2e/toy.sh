@@ -169,5 +169,9 @@ checks=$((checks + 1))
 grep -q ' 0 B$' out && fail 'plan lists what takes nothing'
 gives 0 "$graft" train recipes/pairs.yaml
 number_is "$(grep -c 'no chat template' err) == 1"
+for pair in 'valid train' 'test train' 'test valid'; do
+    set -- $pair
+    is "data.$1 in data.$2 is said" grep -q "warning: data.$1: 1 of 1 rows stand in data.$2 too (the first: data/pairs.jsonl:1 is data/pairs.jsonl:1)" err
+done
 is 'paths are short' grep -qx 'runs/pairs/report.html' out
 finish
