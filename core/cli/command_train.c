@@ -65,7 +65,10 @@ int command_train(const struct cli_args *args)
         str_free(&outcome.table);
         exit_status = recipe_fail(settings, &e);
     } else if (outcome.was_finished) {
-        fprintf(stderr, "%s: this run is finished; nothing to do\n", settings->output);
+        fprintf(stderr,
+                "%s: this run is finished; nothing to do (--overwrite trains anew, "
+                "another output trains beside it)\n",
+                settings->output);
         exit_status = EXIT_DONE;
     } else {
         str_printf(&outcome.table, "\n%s/report.html\n", settings->output);

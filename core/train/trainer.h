@@ -22,7 +22,8 @@ struct trainer {
 
     struct data_rows rows;
     struct data_tokens tokens;
-    char rows_hash[HASH_HEX_SIZE]; /* of tokens: checkpoints hold it */
+    char rows_hash[HASH_HEX_SIZE];                             /* of tokens: checkpoints hold it, */
+    char valid_hash[HASH_HEX_SIZE], final_hash[HASH_HEX_SIZE]; /* and these; "": no such split */
     struct data_order order;
     struct eval_set valid, final; /* final: test if given, else valid */
     bool has_valid, has_final;
