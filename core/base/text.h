@@ -33,6 +33,11 @@ char *str_take(struct str *s); /* the caller frees with mem_free; NULL if failed
 bool parse_int64(const char *text, int64_t *value);
 bool parse_double(const char *text, double *value);
 
+/* Is a text written as one, whatever its size? Signs are allowed. */
+bool text_is_integer(const char *text);
+bool text_is_decimal(const char *text);
+bool text_ends(const char *text, const char *end);
+
 /* Shortest exact texts whatever the locale: f32 in 9, f64 in 17 significant digits at most.
  * `out` has 32 bytes. Not-finite numbers give "null" (JSON). Returns `out`. */
 char *format_f32(float value, char *out);

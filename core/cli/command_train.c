@@ -44,15 +44,11 @@ int command_train(const struct cli_args *args)
     struct settings *settings = NULL;
     struct train_outcome outcome = {0};
     time_t last = 0;
-    if (cli_flag(args, "resume") && cli_flag(args, "overwrite")) {
-        error_set(&e, GRAFT_E_INVALID, "--resume and --overwrite exclude each other");
+    enum run_mode mode;
+    if (recipe_mode(args, &mode, &e) != GRAFT_OK || recipe_load(args, &settings, &e) != GRAFT_OK)
         return cli_fail(&e);
-    }
-    if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
     struct train_request request = {.settings = settings,
-                                    .mode = cli_flag(args, "resume")      ? RUN_RESUME
-                                            : cli_flag(args, "overwrite") ? RUN_OVERWRITE
-                                                                          : RUN_NEW,
+                                    .mode = mode,
                                     .progress = show,
                                     .stop = cli_stop_requested,
                                     .context = &last};

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "recipe/compare.h"
+#include "train/folder.h"
 
 /* Loads the command's first argument with its --set options. */
 GRAFT_MUST_USE enum graft_status recipe_load(const struct cli_args *args,
@@ -20,6 +21,10 @@ GRAFT_MUST_USE enum graft_status recipe_load_compare(const struct cli_args *args
                                                      struct error *e);
 /* Has it one? False also for a recipe that cannot be read: loading it says why. */
 bool recipe_is_compare(const struct cli_args *args);
+
+/* What --resume and --overwrite ask for. */
+GRAFT_MUST_USE enum graft_status recipe_mode(const struct cli_args *args, enum run_mode *mode,
+                                             struct error *e);
 
 /* cli_fail for what a recipe asked for: an error about one of its keys says where that stands.
  * `settings` may be NULL: no recipe was read. */

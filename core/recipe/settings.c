@@ -13,6 +13,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+bool settings_is_recipe(const char *path)
+{
+    return text_ends(path, ".yaml") || text_ends(path, ".yml");
+}
+
 static enum graft_status read_bytes(const char *path, FILE *file, char **bytes, size_t *length,
                                     struct error *e)
 {

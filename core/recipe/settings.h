@@ -189,6 +189,9 @@ struct settings {
     struct arena arena;   /* holds every text and list above */
 };
 
+/* Is it named as a recipe is: .yaml, .yml? */
+bool settings_is_recipe(const char *path);
+
 /* Reads the recipe, applies the --set texts ("key.path=value") in order, checks everything, loads
  * the adapters' and the optimizer's plugins. Errors are "FILE:LINE:COLUMN: KEY: ..." or
  * "--set N: KEY: ...". */
