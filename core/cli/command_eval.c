@@ -48,8 +48,12 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
             data = s->data.test;
         else if (strcmp(split, "valid") == 0)
             data = s->data.valid;
-        else if (strcmp(split, "train") == 0)
+        else if (strcmp(split, "train") == 0 && s->data.train.count == 1)
             data = s->data.train.items[0];
+        else if (strcmp(split, "train") == 0)
+            return error_set(e, GRAFT_E_INVALID,
+                             "--split train: data.train names %zu files; name one with --data",
+                             s->data.train.count);
         else
             return error_set(e, GRAFT_E_INVALID, "--split: found %s, expected train, valid or test",
                              quote_text(split, shown));

@@ -79,7 +79,7 @@ struct parse {
 static enum graft_status read_option(struct parse *p)
 {
     const struct cli_command *command = p->args->command;
-    const char *word = p->argv[p->at];
+    const char *given = p->argv[p->at], *word = strcmp(given, "-h") == 0 ? "--help" : given;
     size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
     const struct cli_option *option = length != 0 ? find_option(command, word + 2, length) : NULL;
     if (option == NULL) return unknown_option(command, word, p->e);

@@ -61,6 +61,10 @@ refused 'nowhere: there is no such file' generate nowhere --prompt x
 refused 'nowhere: there is no such file' eval nowhere
 refused '.*name a file with --data' eval "$model"
 refused '.*--split' eval "$model" --split x --data y
+refused 'recipe.yaml: is a recipe; name the folder that its run left' eval recipe.yaml
+refused 'recipe.yaml: is a recipe' chat recipe.yaml
+refused '--set: changes a recipe, and .*valid.jsonl is none' data check "$data/valid.jsonl" --set train.seed=1
+refused '--template: has no effect without --model' data check "$data/valid.jsonl" --template chatml
 refused '.*nosuch' plugin show nosuch
 refused '.*nosuch' backend test nosuch
 refused '.*' data show "$data/valid.jsonl"

@@ -135,6 +135,11 @@ gives 2 "$graft" eval answers --metrics loss,blue
 grep -q -- '--metrics: found "blue"; did you mean "bleu"?' err || fail "no nearest metric: $(cat err)"
 gives 2 "$graft" eval "$model" --data "$data/valid.jsonl" --metrics style
 grep -q 'style: ' err || fail "style of a bare model: $(cat err)"
+cp "$model" 'a, b: [c] #d.gguf' # a path is no YAML
+gives 0 "$graft" eval answers --rows 1 --model 'a, b: [c] #d.gguf'
+cp -r answers two && sed -i 's|^  train: \(.*\)|  train: [\1, \1]|' two/recipe.yaml
+gives 2 "$graft" eval two --split train
+grep -q -- '--split train: data.train names 2 files; name one with --data' err || fail "two files: $(cat err)"
 gives 0 "$graft" generate answers --prompt 'What does the cow say?'
 is "it says moo and stops" test "$(cat out)" = moo
 gives 0 "$graft" generate answers --prompt 'What does the cow say?' --json
