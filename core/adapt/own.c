@@ -12,10 +12,9 @@
 
 /* ---- which sites ---- */
 
-static bool ends_with(const char *name, const char *end)
+static bool is_meant(const char *module, const char *name)
 {
-    size_t n = strlen(end), length = strlen(name);
-    return n != 0 && length >= n && strcmp(name + length - n, end) == 0;
+    return *name != '\0' && text_ends(module, name);
 }
 
 static bool can_be_saved(const struct model_site *site)
@@ -48,13 +47,13 @@ static enum graft_status mark_module(struct adapt *a, struct layer *layer, const
 {
     bool any = false;
     if (model_config(a->model)->qk_norm &&
-        (ends_with("self_attn.q_norm", name) || ends_with("self_attn.k_norm", name)))
+        (is_meant("self_attn.q_norm", name) || is_meant("self_attn.k_norm", name)))
         return error_set(e, GRAFT_E_INVALID,
                          "modules_to_save: \"%s\" means q_norm or k_norm, too, and those are not "
                          "trained; write input_layernorm, post_attention_layernorm or model.norm",
                          name);
     for (size_t i = 0; i < a->site_count; i++) {
-        if (!can_be_saved(&a->sites[i]) || !ends_with(a->sites[i].name, name)) continue;
+        if (!can_be_saved(&a->sites[i]) || !is_meant(a->sites[i].name, name)) continue;
         layer->own[i] |= OWN_WHOLE;
         any = true;
     }

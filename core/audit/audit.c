@@ -56,6 +56,10 @@ const struct audit_entry audit_entries[AUDIT_KINDS] = {
                         "look whether that is meant (a hint by script alone)"},
     [AUDIT_TEMPLATE] = {"template", AUDIT_ERROR, "rows do not fit the chat template",
                         "mend them, or name another template with data.template"},
+    [AUDIT_TEMPLATE_UNUSED] = {"template_unused", AUDIT_WARNING,
+                               "rows are plain text, which no chat template changes",
+                               "give rows with a question and an answer, or leave data.template "
+                               "out"},
     [AUDIT_SPECIAL_TOKEN] = {"special_token", AUDIT_WARNING,
                              "texts hold special tokens of the model",
                              "take them out; the template writes its own"},

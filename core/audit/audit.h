@@ -34,6 +34,7 @@ enum audit_kind {
     AUDIT_LEAK_QUESTION,
     AUDIT_LANGUAGE,
     AUDIT_TEMPLATE,
+    AUDIT_TEMPLATE_UNUSED,
     AUDIT_SPECIAL_TOKEN,
     AUDIT_TOO_LONG,
     AUDIT_UNTRAINED,
@@ -53,7 +54,7 @@ struct audit_place {
     uint32_t line;
 };
 
-enum { AUDIT_LISTED = 5, AUDIT_DETAIL = 200, AUDIT_BINS = 16 };
+enum { AUDIT_LISTED = 5, AUDIT_DETAIL = 320, AUDIT_BINS = 16 };
 
 struct audit_finding {
     size_t count;

@@ -122,6 +122,8 @@ static enum graft_status measure(const struct audit *a, struct audit_split *spli
         split->lengths.total += row->count;
         split->lengths.trained += row->trained;
     }
+    if (o->chat_named && split->rows.rows[i].messages == NULL)
+        audit_add(split, AUDIT_TEMPLATE_UNUSED, place, nowhere, NULL);
     return GRAFT_OK;
 }
 

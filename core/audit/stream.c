@@ -5,6 +5,7 @@
 #include "audit/stream.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,12 +32,6 @@ struct stream {
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
 }
 
 /* Reads more behind what is there. */
@@ -274,15 +269,15 @@ static enum graft_status begin(struct stream *s, struct error *e)
                          "%s: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8", s->path);
     s->mark = there && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0;
     if (s->mark) s->begin = 3;
-    bool csv = ends_with(s->path, ".csv") || ends_with(s->path, ".CSV");
+    bool csv = text_ends(s->path, ".csv") || text_ends(s->path, ".CSV");
     s->kind = csv ? STREAM_CSV : STREAM_LINES;
-    if (csv || ends_with(s->path, ".jsonl")) return GRAFT_OK;
+    if (csv || text_ends(s->path, ".jsonl")) return GRAFT_OK;
     status = skip_space(s, &there, e);
     if (status != GRAFT_OK) return status;
     if (there && s->buffer[s->begin] == '[') {
         s->kind = STREAM_ARRAY;
         s->begin++;
-    } else if (there && s->buffer[s->begin] != '{' && !ends_with(s->path, ".json")) {
+    } else if (there && s->buffer[s->begin] != '{' && !text_ends(s->path, ".json")) {
         return error_set(e, GRAFT_E_INVALID,
                          "%s: not a known kind of data file; known: .jsonl, .json, .csv", s->path);
     }

@@ -75,10 +75,21 @@ char *str_take(struct str *s)
     return data;
 }
 
-bool parse_int64(const char *text, int64_t *value)
+bool text_ends(const char *text, const char *end)
+{
+    size_t length = strlen(text), n = strlen(end);
+    return length >= n && strcmp(text + length - n, end) == 0;
+}
+
+bool text_is_integer(const char *text)
 {
     const char *digits = text + (*text == '-' || *text == '+');
-    if (*digits == '\0' || strspn(digits, "0123456789") != strlen(digits)) return false;
+    return *digits != '\0' && strspn(digits, "0123456789") == strlen(digits);
+}
+
+bool parse_int64(const char *text, int64_t *value)
+{
+    if (!text_is_integer(text)) return false;
     errno = 0;
     long long parsed = strtoll(text, NULL, 10);
     if (errno == ERANGE) return false;
@@ -87,9 +98,9 @@ bool parse_int64(const char *text, int64_t *value)
 }
 
 /* [+-] digits [. digits] [e [+-] digits], with a digit somewhere before the exponent */
-static bool is_decimal(const char *p)
+bool text_is_decimal(const char *text)
 {
-    p += *p == '-' || *p == '+';
+    const char *p = text + (*text == '-' || *text == '+');
     size_t before = strspn(p, "0123456789");
     p += before;
     size_t after = 0;
@@ -116,7 +127,7 @@ static locale_t c_locale(void)
 
 bool parse_double(const char *text, double *value)
 {
-    if (!is_decimal(text)) return false;
+    if (!text_is_decimal(text)) return false;
     locale_t before = uselocale(c_locale());
     double parsed = strtod(text, NULL);
     uselocale(before);
@@ -146,6 +157,13 @@ char *format_f32(float value, char *out)
 char *format_f64(double value, char *out)
 {
     return format_number(value, false, 17, out);
+}
+
+char *format_plain(double value, char *out)
+{
+    if (fabs(value) >= 1e16 || value != floor(value)) return format_f64(value, out);
+    snprintf(out, 32, "%.0f", value);
+    return out;
 }
 
 char *format_bytes(uint64_t bytes, char *out)

@@ -33,10 +33,17 @@ char *str_take(struct str *s); /* the caller frees with mem_free; NULL if failed
 bool parse_int64(const char *text, int64_t *value);
 bool parse_double(const char *text, double *value);
 
+/* Is a text written as one, whatever its size? Signs are allowed. */
+bool text_is_integer(const char *text);
+bool text_is_decimal(const char *text);
+bool text_ends(const char *text, const char *end);
+
 /* Shortest exact texts whatever the locale: f32 in 9, f64 in 17 significant digits at most.
  * `out` has 32 bytes. Not-finite numbers give "null" (JSON). Returns `out`. */
 char *format_f32(float value, char *out);
 char *format_f64(double value, char *out);
+/* The same for people: "100", where format_f64 writes "1e+02". */
+char *format_plain(double value, char *out);
 
 /* "1.5 GiB", "23 kB"-like; `out` has 32 bytes. */
 char *format_bytes(uint64_t bytes, char *out);

@@ -76,15 +76,12 @@ int command_compare(const struct cli_args *args)
     struct settings_compare *settings = NULL;
     struct compare_outcome outcome = {{0}, 0};
     time_t last = 0;
-    if (cli_flag(args, "resume") && cli_flag(args, "overwrite")) {
-        error_set(&e, GRAFT_E_INVALID, "--resume and --overwrite exclude each other");
+    enum run_mode mode;
+    if (recipe_mode(args, &mode, &e) != GRAFT_OK ||
+        recipe_load_compare(args, &settings, &e) != GRAFT_OK)
         return cli_fail(&e);
-    }
-    if (recipe_load_compare(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
     struct compare_request request = {.settings = settings,
-                                      .mode = cli_flag(args, "resume")      ? RUN_RESUME
-                                              : cli_flag(args, "overwrite") ? RUN_OVERWRITE
-                                                                            : RUN_NEW,
+                                      .mode = mode,
                                       .progress = show,
                                       .note = note,
                                       .stop = cli_stop_requested,

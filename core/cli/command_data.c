@@ -11,13 +11,6 @@
 
 #include <string.h>
 
-static bool is_recipe(const char *path)
-{
-    size_t n = strlen(path);
-    return (n > 5 && strcmp(path + n - 5, ".yaml") == 0) ||
-           (n > 4 && strcmp(path + n - 4, ".yml") == 0);
-}
-
 /* What data is looked at by: the recipe's settings and the model's tokenizer and template. */
 struct view {
     struct settings *settings; /* NULL: a file */
@@ -37,11 +30,15 @@ static enum graft_status view_open(const struct cli_args *args, struct view *v, 
     const char *file = args->arguments[0], *model = cli_value(args, "model");
     struct session_request request = {
         .model = model, .quantize = "keep", .template_name = cli_value(args, "template")};
-    if (is_recipe(file)) {
-        enum graft_status status = recipe_load_rows(args, &v->settings, e);
+    if (settings_is_recipe(file)) {
+        enum graft_status status = recipe_load_data(args, &v->settings, e);
         if (status != GRAFT_OK) return status;
         if (model == NULL) request.model = v->settings->model.path;
         if (request.template_name == NULL) request.template_name = v->settings->data.template_name;
+    } else if (cli_flag(args, "set")) {
+        return error_set(e, GRAFT_E_INVALID, "--set: changes a recipe, and %s is none", file);
+    } else if (model == NULL && request.template_name != NULL) {
+        return error_set(e, GRAFT_E_INVALID, "--template: has no effect without --model");
     } else if (model == NULL) {
         return GRAFT_OK;
     }

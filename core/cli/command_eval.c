@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 
-#include "eval/eval.h"
+#include "eval/runner.h"
 #include "plugin/quote.h"
 #include "report/report.h"
 #include "session/source.h"
@@ -18,10 +18,7 @@ struct measure {
     struct source source;
     struct session *session;
     struct eval_set set;
-    struct batch_slot slot;
-    struct micro_batch batch;
-    struct loss_program program;
-    struct generator *generator;
+    struct eval_runner runner;
     struct eval_measure measure;
     const char *path; /* of the rows */
     int64_t rows, max_new_tokens;
@@ -51,8 +48,12 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
             data = s->data.test;
         else if (strcmp(split, "valid") == 0)
             data = s->data.valid;
-        else if (strcmp(split, "train") == 0)
+        else if (strcmp(split, "train") == 0 && s->data.train.count == 1)
             data = s->data.train.items[0];
+        else if (strcmp(split, "train") == 0)
+            return error_set(e, GRAFT_E_INVALID,
+                             "--split train: data.train names %zu files; name one with --data",
+                             s->data.train.count);
         else
             return error_set(e, GRAFT_E_INVALID, "--split: found %s, expected train, valid or test",
                              quote_text(split, shown));
@@ -114,37 +115,15 @@ static enum graft_status load(struct measure *m, struct error *e)
     return choose_metrics(m, e);
 }
 
-static enum graft_status plan(struct measure *m, struct error *e)
-{
-    enum { TOKENS = 1024, SLOTS = 32 };
-    size_t longest = m->set.tokens.ledger.longest, capacity = longest > TOKENS ? longest : TOKENS;
-    enum graft_status status = batch_slot_create(m->session, capacity, &m->slot, e);
-    if (status == GRAFT_OK) status = micro_batch_create(capacity, &m->batch, e);
-    if (status == GRAFT_OK) m->batch.position_offset = (int32_t)m->session->rows.position_offset;
-    if (status == GRAFT_OK)
-        status = loss_program_plan(m->session, &m->slot, false, false, &m->program, e);
-    if (status != GRAFT_OK || !eval_set_has_answers(&m->set)) return status;
-    struct generator_size size = {.slots = m->set.count < SLOTS ? m->set.count : SLOTS,
-                                  .length = m->set.longest_prompt + (size_t)m->max_new_tokens,
-                                  .tokens = capacity};
-    return generator_plan(m->session, &size, &m->generator, e);
-}
-
 static enum graft_status run(const struct cli_args *args, struct measure *m, struct error *e)
 {
-    const struct settings *s = m->source.settings;
-    const char *backend = cli_value(args, "backend");
-    struct device_request device = source_device(s, backend);
-    enum graft_status status = session_start(m->session, &device, e);
+    struct device_request device = source_device(m->source.settings, cli_value(args, "backend"));
+    enum graft_status status =
+        eval_runner_plan(m->session, &m->set, (size_t)m->max_new_tokens, &m->runner, e);
+    if (status == GRAFT_OK) status = session_start(m->session, &device, e);
     if (status == GRAFT_OK && m->source.request.adapter_count != 0)
         status = session_load_adapters(m->session, m->source.folders, e);
-    if (status == GRAFT_OK) status = loss_program_compile(m->session, &m->program, e);
-    if (status == GRAFT_OK && m->generator != NULL) status = generator_compile(m->generator, e);
-    if (status == GRAFT_OK)
-        status = eval_loss(m->session, &m->program, &m->batch, &m->set, show, NULL, &m->measure, e);
-    if (status == GRAFT_OK && m->generator != NULL)
-        status = eval_answer(m->session, m->generator, &m->set, (size_t)m->max_new_tokens, show,
-                             NULL, &m->measure, e);
+    if (status == GRAFT_OK) status = eval_runner_run(&m->runner, show, NULL, &m->measure, e);
     return status == GRAFT_OK ? eval_score(&m->set, &m->measure, e) : status;
 }
 
@@ -178,15 +157,11 @@ int command_eval(const struct cli_args *args)
     if (status == GRAFT_OK) status = read_options(args, &m, &e);
     if (status == GRAFT_OK) status = session_open(&m.source.request, &m.session, &e);
     if (status == GRAFT_OK) status = load(&m, &e);
-    if (status == GRAFT_OK) status = plan(&m, &e);
     if (status == GRAFT_OK) status = run(args, &m, &e);
     progress_clear();
     int exit_status = status == GRAFT_OK ? print(args, &m) : cli_fail(&e);
     eval_measure_free(&m.measure);
-    generator_destroy(m.generator);
-    loss_program_destroy(&m.program);
-    micro_batch_destroy(&m.batch);
-    batch_slot_destroy(&m.slot);
+    eval_runner_fini(&m.runner);
     eval_set_free(&m.set);
     session_close(m.session);
     source_free(&m.source);

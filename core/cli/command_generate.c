@@ -182,9 +182,15 @@ static bool remember(struct history *h, const char *role, const char *text)
     return true;
 }
 
-static void forget(struct history *h)
+/* All but the first `kept` messages. */
+static void forget(struct history *h, size_t kept)
 {
-    for (size_t i = 0; i < h->count; i++) mem_free(h->texts[i]);
+    while (h->count > kept) mem_free(h->texts[--h->count]);
+}
+
+static void history_free(struct history *h)
+{
+    forget(h, 0);
     mem_free(h->texts);
     mem_free(h->messages);
 }
@@ -208,15 +214,33 @@ static enum graft_status turn(struct talk *t, struct history *h, const char *tex
                                      h->count, &ids, e);
     if (status == GRAFT_OK && ids.count + 1 >= (size_t)t->length)
         status = error_set(e, GRAFT_E_INVALID,
-                           "the conversation has %zu tokens and the context %lld; start anew",
+                           "the conversation has %zu tokens with this turn, and an answer after it "
+                           "must fit into %lld: say it shorter, or start anew",
                            ids.count, (long long)t->length);
-    if (status == GRAFT_OK) status = answer(t, &ids, e);
-    putchar('\n');
+    if (status == GRAFT_OK) {
+        status = answer(t, &ids, e);
+        putchar('\n');
+    }
     if (status == GRAFT_OK &&
         !remember(h, "assistant", t->answer.length != 0 ? t->answer.data : ""))
         status = error_memory(e, "the conversation", 0);
     token_list_free(&ids);
     return status;
+}
+
+/* A turn that is wrong in itself is said and forgotten, and the talk goes on; *exit_status tells of
+ * it. Another failure ends the talk. */
+static enum graft_status take_turn(struct talk *t, struct history *h, const char *text,
+                                   int *exit_status, struct error *e)
+{
+    size_t before = h->count;
+    enum graft_status status = turn(t, h, text, e);
+    if (cli_exit_status(status) != EXIT_REQUEST) return status;
+    fflush(stdout);
+    fprintf(stderr, "graft: %s; this turn is forgotten\n", e->text);
+    *exit_status = EXIT_REQUEST;
+    forget(h, before);
+    return GRAFT_OK;
 }
 
 int command_chat(const struct cli_args *args)
@@ -236,14 +260,15 @@ int command_chat(const struct cli_args *args)
                            args->arguments[0]);
     if (status == GRAFT_OK) status = start(&t, args, CHAT_LENGTH, &e);
     bool prompts = cli_is_terminal(0) && cli_is_terminal(2);
+    int exit_status = EXIT_DONE;
     while (status == GRAFT_OK) {
         if (prompts) fputs("> ", stderr);
         if (!read_line(&line)) break;
-        if (line.length != 0) status = turn(&t, &h, line.data, &e);
+        if (line.length != 0) status = take_turn(&t, &h, line.data, &exit_status, &e);
     }
-    int exit_status = status == GRAFT_OK ? EXIT_DONE : cli_fail(&e);
+    if (status != GRAFT_OK) exit_status = cli_fail(&e);
     str_free(&line);
-    forget(&h);
+    history_free(&h);
     end(&t);
     return exit_status;
 }

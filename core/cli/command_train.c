@@ -44,15 +44,11 @@ int command_train(const struct cli_args *args)
     struct settings *settings = NULL;
     struct train_outcome outcome = {0};
     time_t last = 0;
-    if (cli_flag(args, "resume") && cli_flag(args, "overwrite")) {
-        error_set(&e, GRAFT_E_INVALID, "--resume and --overwrite exclude each other");
+    enum run_mode mode;
+    if (recipe_mode(args, &mode, &e) != GRAFT_OK || recipe_load(args, &settings, &e) != GRAFT_OK)
         return cli_fail(&e);
-    }
-    if (recipe_load(args, &settings, &e) != GRAFT_OK) return cli_fail(&e);
     struct train_request request = {.settings = settings,
-                                    .mode = cli_flag(args, "resume")      ? RUN_RESUME
-                                            : cli_flag(args, "overwrite") ? RUN_OVERWRITE
-                                                                          : RUN_NEW,
+                                    .mode = mode,
                                     .progress = show,
                                     .stop = cli_stop_requested,
                                     .context = &last};
@@ -65,7 +61,10 @@ int command_train(const struct cli_args *args)
         str_free(&outcome.table);
         exit_status = recipe_fail(settings, &e);
     } else if (outcome.was_finished) {
-        fprintf(stderr, "%s: this run is finished; nothing to do\n", settings->output);
+        fprintf(stderr,
+                "%s: this run is finished; nothing to do (--overwrite trains anew, "
+                "another output trains beside it)\n",
+                settings->output);
         exit_status = EXIT_DONE;
     } else {
         str_printf(&outcome.table, "\n%s/report.html\n", settings->output);

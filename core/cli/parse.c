@@ -79,7 +79,7 @@ struct parse {
 static enum graft_status read_option(struct parse *p)
 {
     const struct cli_command *command = p->args->command;
-    const char *word = p->argv[p->at];
+    const char *given = p->argv[p->at], *word = strcmp(given, "-h") == 0 ? "--help" : given;
     size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
     const struct cli_option *option = length != 0 ? find_option(command, word + 2, length) : NULL;
     if (option == NULL) return unknown_option(command, word, p->e);
@@ -189,17 +189,17 @@ enum graft_status cli_int(const struct cli_args *args, const char *name, int64_t
                           int64_t fallback, int64_t *value, struct error *e)
 {
     const char *text = cli_value(args, name);
-    char shown[QUOTE_SIZE];
+    char shown[QUOTE_SIZE], fault[FAULT_SIZE];
     int64_t parsed = fallback;
     bool wrong = text != NULL && (!parse_int64(text, &parsed) || parsed < min || parsed > max);
     if (wrong && max == INT64_MAX)
-        return error_set(e, GRAFT_E_INVALID, "--%s: found %s, expected an integer of %lld or more",
-                         name, quote_text(text, shown), (long long)min);
-    if (wrong)
         return error_set(e, GRAFT_E_INVALID,
-                         "--%s: found %s, expected an integer from %lld to "
-                         "%lld",
-                         name, quote_text(text, shown), (long long)min, (long long)max);
+                         "--%s: found %s, expected an integer of %lld or more%s", name,
+                         quote_text(text, shown), (long long)min, number_fault(text, fault));
+    if (wrong)
+        return error_set(
+            e, GRAFT_E_INVALID, "--%s: found %s, expected an integer from %lld to %lld%s", name,
+            quote_text(text, shown), (long long)min, (long long)max, number_fault(text, fault));
     *value = parsed;
     return GRAFT_OK;
 }
@@ -208,12 +208,12 @@ enum graft_status cli_float(const struct cli_args *args, const char *name, doubl
                             double fallback, double *value, struct error *e)
 {
     const char *text = cli_value(args, name);
-    char shown[QUOTE_SIZE], low[32], high[32];
+    char shown[QUOTE_SIZE], low[32], high[32], fault[FAULT_SIZE];
     double parsed = fallback;
     if (text != NULL && (!parse_double(text, &parsed) || parsed < min || parsed > max))
-        return error_set(e, GRAFT_E_INVALID, "--%s: found %s, expected a number from %s to %s",
-                         name, quote_text(text, shown), format_f64(min, low),
-                         format_f64(max, high));
+        return error_set(e, GRAFT_E_INVALID, "--%s: found %s, expected a number from %s to %s%s",
+                         name, quote_text(text, shown), format_plain(min, low),
+                         format_plain(max, high), number_fault(text, fault));
     *value = parsed;
     return GRAFT_OK;
 }

@@ -6,15 +6,24 @@
 
 #include "cli/cli.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 static bool shown; /* the terminal's state, so it is the program's */
+
+/* Of the terminal, less one: a line that fills it may wrap. Unknown: no limit. */
+static int width(void)
+{
+    struct winsize size = {0};
+    return ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : INT_MAX;
+}
 
 void progress_show(const char *line)
 {
     if (!cli_is_terminal(2)) return;
-    fprintf(stderr, "\r%s\033[K", line);
+    fprintf(stderr, "\r%.*s\033[K", width(), line);
     fflush(stderr);
     shown = true;
 }

@@ -5,7 +5,8 @@
 #ifndef CORE_CLI_PROGRESS_H
 #define CORE_CLI_PROGRESS_H
 
-/* Replaces the line on stderr; without a terminal, prints nothing. */
+/* Replaces the line on stderr, cut to the terminal's width (one byte a column); without a terminal,
+ * prints nothing. */
 void progress_show(const char *line);
 /* Ends it: what follows starts on a clean line. Safe when there is none. */
 void progress_clear(void);

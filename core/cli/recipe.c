@@ -11,57 +11,67 @@
 
 enum { SET_LIMIT = 256 };
 
-static enum graft_status find_sets(const struct cli_args *args, const char *sets[SET_LIMIT],
-                                   size_t *count, struct error *e)
+/* The --set texts of a command line. */
+struct sets {
+    const char *texts[SET_LIMIT];
+    size_t count;
+};
+
+static enum graft_status find_sets(const struct cli_args *args, struct sets *sets, struct error *e)
 {
-    *count = cli_values(args, "set", sets, SET_LIMIT);
-    if (*count <= SET_LIMIT) return GRAFT_OK;
-    return error_set(e, GRAFT_E_INVALID, "found %zu --set, at most %d are read", *count, SET_LIMIT);
+    sets->count = cli_values(args, "set", sets->texts, SET_LIMIT);
+    if (sets->count <= SET_LIMIT) return GRAFT_OK;
+    return error_set(e, GRAFT_E_INVALID, "found %zu --set, at most %d are read", sets->count,
+                     SET_LIMIT);
 }
 
 enum graft_status recipe_load(const struct cli_args *args, struct settings **settings,
                               struct error *e)
 {
-    const char *sets[SET_LIMIT];
-    size_t count;
-    enum graft_status status = find_sets(args, sets, &count, e);
-    return status == GRAFT_OK ? settings_load(args->arguments[0], sets, count, settings, e)
-                              : status;
+    struct sets sets;
+    enum graft_status status = find_sets(args, &sets, e);
+    if (status != GRAFT_OK) return status;
+    return settings_load(args->arguments[0], sets.texts, sets.count, settings, e);
+}
+
+enum graft_status recipe_load_data(const struct cli_args *args, struct settings **settings,
+                                   struct error *e)
+{
+    struct sets sets;
+    enum graft_status status = find_sets(args, &sets, e);
+    if (status != GRAFT_OK) return status;
+    return settings_load_data(args->arguments[0], sets.texts, sets.count, settings, e);
+}
+
+enum graft_status recipe_load_compare(const struct cli_args *args,
+                                      struct settings_compare **compare, struct error *e)
+{
+    struct sets sets;
+    enum graft_status status = find_sets(args, &sets, e);
+    if (status != GRAFT_OK) return status;
+    return settings_compare_load(args->arguments[0], sets.texts, sets.count, compare, e);
+}
+
+bool recipe_is_compare(const struct cli_args *args)
+{
+    struct sets sets;
+    return find_sets(args, &sets, NULL) == GRAFT_OK &&
+           settings_is_compare(args->arguments[0], sets.texts, sets.count);
+}
+
+enum graft_status recipe_mode(const struct cli_args *args, enum run_mode *mode, struct error *e)
+{
+    bool resume = cli_flag(args, "resume"), overwrite = cli_flag(args, "overwrite");
+    if (resume && overwrite)
+        return error_set(e, GRAFT_E_INVALID, "--resume and --overwrite exclude each other");
+    *mode = resume ? RUN_RESUME : overwrite ? RUN_OVERWRITE : RUN_NEW;
+    return GRAFT_OK;
 }
 
 int recipe_fail(const struct settings *settings, struct error *e)
 {
     if (settings != NULL) settings_locate(settings, e);
     return cli_fail(e);
-}
-
-enum graft_status recipe_load_compare(const struct cli_args *args,
-                                      struct settings_compare **compare, struct error *e)
-{
-    const char *sets[SET_LIMIT];
-    size_t count;
-    enum graft_status status = find_sets(args, sets, &count, e);
-    return status == GRAFT_OK ? settings_compare_load(args->arguments[0], sets, count, compare, e)
-                              : status;
-}
-
-bool recipe_is_compare(const struct cli_args *args)
-{
-    const char *sets[SET_LIMIT];
-    size_t count;
-    return find_sets(args, sets, &count, NULL) == GRAFT_OK &&
-           settings_is_compare(args->arguments[0], sets, count);
-}
-
-enum graft_status recipe_load_rows(const struct cli_args *args, struct settings **settings,
-                                   struct error *e)
-{
-    struct settings_compare *compare = NULL;
-    if (!recipe_is_compare(args)) return recipe_load(args, settings, e);
-    enum graft_status status = recipe_load_compare(args, &compare, e);
-    if (status == GRAFT_OK) status = settings_compare_run(compare, 0, 0, 0, NULL, settings, e);
-    settings_compare_free(compare);
-    return status;
 }
 
 static void testing(const char *device)

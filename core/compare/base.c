@@ -5,17 +5,13 @@
  */
 #include "compare/parts.h"
 
+#include "eval/runner.h"
 #include "session/source.h"
-
-enum { TOKENS = 1024, SLOTS = 32 };
 
 struct base {
     struct session *session;
     struct eval_set set;
-    struct batch_slot slot;
-    struct micro_batch batch;
-    struct loss_program program;
-    struct generator *generator;
+    struct eval_runner runner;
     struct eval_measure measure;
     const struct compare_request *request;
 };
@@ -42,33 +38,15 @@ static enum graft_status open_base(struct base *b, const struct settings *s, str
     return status;
 }
 
-static enum graft_status plan_base(struct base *b, const struct settings *s, struct error *e)
-{
-    size_t longest = b->set.tokens.ledger.longest, capacity = longest > TOKENS ? longest : TOKENS;
-    enum graft_status status = batch_slot_create(b->session, capacity, &b->slot, e);
-    if (status == GRAFT_OK) status = micro_batch_create(capacity, &b->batch, e);
-    if (status == GRAFT_OK)
-        status = loss_program_plan(b->session, &b->slot, false, false, &b->program, e);
-    if (status != GRAFT_OK || !eval_set_has_answers(&b->set)) return status;
-    struct generator_size size = {.slots = b->set.count < SLOTS ? b->set.count : SLOTS,
-                                  .length = b->set.longest_prompt + (size_t)s->eval.max_new_tokens,
-                                  .tokens = capacity};
-    return generator_plan(b->session, &size, &b->generator, e);
-}
-
 static enum graft_status measure(struct base *b, const struct settings *s, const char *path,
                                  struct answer_time *time, struct error *e)
 {
     struct device_request device = source_device(s, NULL);
-    struct train_measured m = {TRAIN_BEFORE, b->session, b->generator, &b->set, &b->measure};
-    enum graft_status status = session_start(b->session, &device, e);
-    if (status == GRAFT_OK) status = loss_program_compile(b->session, &b->program, e);
-    if (status == GRAFT_OK && b->generator != NULL) status = generator_compile(b->generator, e);
-    if (status == GRAFT_OK)
-        status = eval_loss(b->session, &b->program, &b->batch, &b->set, ask, b, &b->measure, e);
-    if (status == GRAFT_OK && b->generator != NULL)
-        status = eval_answer(b->session, b->generator, &b->set, (size_t)s->eval.max_new_tokens, ask,
-                             b, &b->measure, e);
+    enum graft_status status =
+        eval_runner_plan(b->session, &b->set, (size_t)s->eval.max_new_tokens, &b->runner, e);
+    if (status == GRAFT_OK) status = session_start(b->session, &device, e);
+    if (status == GRAFT_OK) status = eval_runner_run(&b->runner, ask, b, &b->measure, e);
+    struct train_measured m = {TRAIN_BEFORE, b->session, b->runner.generator, &b->set, &b->measure};
     if (status == GRAFT_OK) status = rows_time_answers(&m, time, e);
     if (status == GRAFT_OK) status = rows_save_base(path, &m, e);
     return status;
@@ -80,13 +58,9 @@ enum graft_status compare_measure_base(const struct compare_request *request,
 {
     struct base b = {.request = request};
     enum graft_status status = open_base(&b, s, e);
-    if (status == GRAFT_OK) status = plan_base(&b, s, e);
     if (status == GRAFT_OK) status = measure(&b, s, path, time, e);
     eval_measure_free(&b.measure);
-    generator_destroy(b.generator);
-    loss_program_destroy(&b.program);
-    micro_batch_destroy(&b.batch);
-    batch_slot_destroy(&b.slot);
+    eval_runner_fini(&b.runner);
     eval_set_free(&b.set);
     session_close(b.session);
     return status;

@@ -17,19 +17,11 @@ static const char *const files[] = {"compare.json", "compare.csv", "compare.html
                                     "compare.state.json", "base.rows.jsonl"};
 enum { FILES = sizeof files / sizeof files[0] };
 
-static bool has(const char *folder, const char *name)
-{
-    char *path = path_join(folder, name);
-    bool there = path != NULL && path_kind(path) != PATH_MISSING;
-    mem_free(path);
-    return there;
-}
-
 static bool holds_comparison(const char *path)
 {
     for (size_t i = 0; i < FILES; i++)
-        if (has(path, files[i])) return true;
-    return has(path, "runs");
+        if (path_kind_in(path, files[i]) != PATH_MISSING) return true;
+    return path_kind_in(path, "runs") != PATH_MISSING;
 }
 
 enum graft_status compare_folder_check(const char *path, enum run_mode mode, struct error *e)
@@ -45,7 +37,8 @@ enum graft_status compare_folder_check(const char *path, enum run_mode mode, str
                          "output: %s holds other files and no comparison; --overwrite removes "
                          "comparisons only",
                          path);
-    if (mode == RUN_RESUME && folder && has(path, "runs") && !has(path, "compare.state.json"))
+    if (mode == RUN_RESUME && folder && path_kind_in(path, "runs") != PATH_MISSING &&
+        path_kind_in(path, "compare.state.json") == PATH_MISSING)
         return error_set(e, GRAFT_E_INVALID,
                          "output: %s holds runs, and no compare.state.json that says where they "
                          "stand; begin anew with --overwrite",

@@ -179,21 +179,15 @@ static enum graft_status read_array(struct reader *r, const char *p, uint32_t li
     return GRAFT_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static enum graft_status read_container(struct reader *r, struct error *e)
 {
     uint32_t line = 1;
     const char *p = skip_space(r->bytes, r->end, &line);
     if (p == r->end)
         return error_set(e, GRAFT_E_INVALID, "%s: no rows: the file is blank", r->path);
-    if (ends_with(r->path, ".csv") || ends_with(r->path, ".CSV")) return csv_read(r, e);
+    if (text_ends(r->path, ".csv") || text_ends(r->path, ".CSV")) return csv_read(r, e);
     if (*p == '[') return read_array(r, p, line, e);
-    if (*p == '{' || ends_with(r->path, ".jsonl") || ends_with(r->path, ".json"))
+    if (*p == '{' || text_ends(r->path, ".jsonl") || text_ends(r->path, ".json"))
         return read_lines(r, e);
     return error_set(e, GRAFT_E_INVALID,
                      "%s: not a known kind of data file; known: .jsonl, .json, .csv", r->path);

@@ -55,9 +55,10 @@ static enum graft_status check_keys(const json_t *record, struct error *e)
         str_free(&keys);
         return no_memory(e);
     }
-    enum graft_status status =
-        error_set(e, GRAFT_E_INVALID, "keys (%s) of no known format; " FORMATS,
-                  keys.length == 0 ? "none" : keys.data);
+    enum graft_status status = error_set(
+        e, GRAFT_E_INVALID,
+        "keys (%s) of no known format: rename them (in a CSV, in its first line); " FORMATS,
+        keys.length == 0 ? "none" : keys.data);
     str_free(&keys);
     return status;
 }

@@ -208,21 +208,15 @@ static enum graft_status assemble(const struct source *p, const struct tensor_vi
     return GRAFT_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 /* Names by which other schemes are known. */
 static enum graft_status check_scheme(const struct tensor_view *tensor, struct error *e)
 {
     const char *scheme = NULL;
-    if (ends_with(tensor->name, ".quant_state.bitsandbytes__fp4"))
+    if (text_ends(tensor->name, ".quant_state.bitsandbytes__fp4"))
         scheme = "FP4 of bitsandbytes";
-    else if (ends_with(tensor->name, ".SCB"))
+    else if (text_ends(tensor->name, ".SCB"))
         scheme = "8 bits of bitsandbytes (LLM.int8)";
-    else if (ends_with(tensor->name, ".qweight"))
+    else if (text_ends(tensor->name, ".qweight"))
         scheme = "GPTQ or AWQ";
     if (scheme == NULL) return GRAFT_OK;
     return error_set(

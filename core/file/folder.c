@@ -278,7 +278,8 @@ static enum graft_status check_final(const char *final, struct error *e)
     while (readdir(dir) != NULL) entries++;
     closedir(dir);
     if (entries <= 2) return GRAFT_OK; /* "." and ".." */
-    return error_set(e, GRAFT_E_INVALID, "%s is there already and is not empty", final);
+    return error_set(e, GRAFT_E_INVALID,
+                     "%s is there already and is not empty; name another folder", final);
 }
 
 static enum graft_status begin(struct folder *folder, struct error *e)

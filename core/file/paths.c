@@ -54,6 +54,14 @@ enum path_kind path_kind(const char *path)
     return S_ISDIR(info.st_mode) ? PATH_FOLDER : PATH_FILE;
 }
 
+enum path_kind path_kind_in(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    enum path_kind kind = path != NULL ? path_kind(path) : PATH_MISSING;
+    mem_free(path);
+    return kind;
+}
+
 enum graft_status path_sync(const char *path, struct error *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -21,6 +21,8 @@ bool path_is_plain(const char *name);
 
 enum path_kind { PATH_MISSING, PATH_FILE, PATH_FOLDER };
 enum path_kind path_kind(const char *path);
+/* Of what has this name in a folder; without memory it counts as missing. */
+enum path_kind path_kind_in(const char *folder, const char *name);
 
 /* fsync of a file or folder by name. */
 GRAFT_MUST_USE enum graft_status path_sync(const char *path, struct error *e);

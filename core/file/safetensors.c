@@ -141,12 +141,6 @@ static enum graft_status open_index(struct safetensors *file, const char *path, 
     return status;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static enum graft_status open_folder(struct safetensors *file, const char *path, struct error *e)
 {
     char *single = path_join(path, "model.safetensors");
@@ -205,7 +199,7 @@ enum graft_status safetensors_open(const char *path, struct safetensors **file, 
     if (made == NULL) return error_memory(e, path, sizeof *made);
     if (path_kind(path) == PATH_FOLDER)
         status = open_folder(made, path, e);
-    else if (ends_with(path, ".json"))
+    else if (text_ends(path, ".json"))
         status = open_index(made, path, e);
     else
         status = open_single(made, path, e);

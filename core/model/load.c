@@ -4,6 +4,7 @@
  * store for each.
  */
 #include "base/log.h"
+#include "base/text.h"
 #include "model/parts.h"
 
 #include <stdio.h>
@@ -285,12 +286,6 @@ static bool add_frequencies(struct loader *l)
 
 /* ---- tensors that nobody asked for ---- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static bool is_used(const struct model *m, const struct tensor_view *view)
 {
     for (size_t i = 0; i < m->weight_count; i++)
@@ -304,7 +299,7 @@ static void report_extra(const struct model *m)
     const char *example = "";
     for (size_t i = 0; i < weights_count(m->weights); i++) {
         const struct tensor_view *view = weights_tensor(m->weights, i);
-        if (is_used(m, view) || ends_with(view->name, "rotary_emb.inv_freq") ||
+        if (is_used(m, view) || text_ends(view->name, "rotary_emb.inv_freq") ||
             strcmp(view->name, "rope_freqs.weight") == 0 ||
             (m->config.tied && strcmp(view->name, "lm_head.weight") == 0))
             continue;

@@ -82,22 +82,16 @@ enum graft_status save_config_write(const char *from, const char *folder,
 
 /* ---- the other files ---- */
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* An adapter's configuration would make transformers look for an adapter in the merged model. */
 static bool is_wanted(const char *name)
 {
     static const char *const ends[] = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".py"};
     static const char *const starts[] = {"LICENSE", "LICENCE", "NOTICE", "USE_POLICY"};
     if (strcmp(name, "config.json") == 0 || strcmp(name, "adapter_config.json") == 0 ||
-        ends_with(name, ".index.json") || name[0] == '.')
+        text_ends(name, ".index.json") || name[0] == '.')
         return false;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (ends_with(name, ends[i])) return true;
+        if (text_ends(name, ends[i])) return true;
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
         if (strncmp(name, starts[i], strlen(starts[i])) == 0) return true;
     return false;

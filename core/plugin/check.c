@@ -88,15 +88,6 @@ const char *option_type_name(const struct graft_option *option)
     }
 }
 
-static const char *number_text(double value, char out[32])
-{
-    if (fabs(value) < 1e15 && value == floor(value))
-        snprintf(out, 32, "%.0f", value);
-    else
-        format_f64(value, out);
-    return out;
-}
-
 static bool has_bounds(const struct graft_option *option)
 {
     return (option->type == GRAFT_OPTION_INT || option->type == GRAFT_OPTION_FLOAT) &&
@@ -107,7 +98,7 @@ bool option_bounds(const struct graft_option *option, char out[80])
 {
     char low[32], high[32];
     if (!has_bounds(option)) return false;
-    snprintf(out, 80, "%s to %s", number_text(option->min, low), number_text(option->max, high));
+    snprintf(out, 80, "%s to %s", format_plain(option->min, low), format_plain(option->max, high));
     return true;
 }
 

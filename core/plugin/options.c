@@ -108,7 +108,7 @@ static void add_choices(const struct graft_option *o, struct str *text)
 static enum graft_status refuse_value(const struct reading *r, const struct graft_option *o,
                                       const char *path_key, const struct option_input *in)
 {
-    char found[QUOTE_SIZE], bounds[80];
+    char found[QUOTE_SIZE], bounds[80], fault[FAULT_SIZE];
     struct str expected = {0};
     if (o->type == GRAFT_OPTION_CHOICE) {
         const char *nearest = NULL;
@@ -121,6 +121,8 @@ static enum graft_status refuse_value(const struct reading *r, const struct graf
     } else {
         str_puts(&expected, option_type_name(o));
         if (option_bounds(o, bounds)) str_printf(&expected, " from %s", bounds);
+        if (o->type == GRAFT_OPTION_INT || o->type == GRAFT_OPTION_FLOAT)
+            if (in->type == OPTION_INPUT_STRING) str_puts(&expected, number_fault(in->s, fault));
     }
     enum graft_status status =
         expected.failed
@@ -305,12 +307,13 @@ static enum graft_status refuse_key(const struct reading *r, const struct option
     }
     for (size_t i = 0; i < request->also_count; i++) known[count++] = request->also_known[i];
     for (size_t i = 0; i < count; i++) str_printf(&list, "%s%s", i != 0 ? ", " : "", known[i]);
-    const char *nearest = nearest_word(in->key, known, count);
+    const char *fault = key_fault(in->key);
+    const char *nearest = *fault == '\0' ? nearest_word(in->key, known, count) : NULL;
     str_add(&list, "", 0);
     enum graft_status status =
         list.failed
             ? error_memory(r->e, "a message", 0)
-            : error_set(r->e, GRAFT_E_INVALID, "%s: %s.%s: unknown key%s%s%s (known: %s)",
+            : error_set(r->e, GRAFT_E_INVALID, "%s: %s.%s: unknown key%s%s%s%s (known: %s)",
                         in->key_place != NULL ? in->key_place : in->place, request->path,
                         /* a plain key is shown bare, another one quoted */
                         strspn(in->key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -319,7 +322,7 @@ static enum graft_status refuse_key(const struct reading *r, const struct option
                             ? in->key
                             : quote_text(in->key, shown),
                         nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                        nearest != NULL ? "\"?" : "", list.data);
+                        nearest != NULL ? "\"?" : "", fault, list.data);
     str_free(&list);
     mem_free(known);
     return status;

@@ -13,4 +13,12 @@ enum { QUOTE_SIZE = 96 };
 /* Returns `out`. */
 char *quote_text(const char *text, char out[QUOTE_SIZE]);
 
+enum { FAULT_SIZE = QUOTE_SIZE + 32 };
+
+/* What ends a text that begins as a number does and is none, as the tail of a message; "" where
+ * there is nothing to say. Returns `out`. */
+char *number_fault(const char *text, char out[FAULT_SIZE]);
+/* The same for an unknown key: in {lr: 1,5} a key named 5 begins. */
+const char *key_fault(const char *key);
+
 #endif

@@ -412,11 +412,13 @@ enum graft_status settings_compare_load(const char *path, const char *const *set
     struct loader l = {.s = c->owner, .e = e};
     enum graft_status status = read_recipe(&l, path, sets, set_count);
     if (status == GRAFT_OK) status = read_section(&l, c);
-    if (status == GRAFT_OK)
-        *compare = c;
-    else
+    if (status != GRAFT_OK) {
         settings_compare_free(c);
-    return status;
+        return status;
+    }
+    read_log_dropped(&l);
+    *compare = c;
+    return GRAFT_OK;
 }
 
 void settings_compare_free(struct settings_compare *c)

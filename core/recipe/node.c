@@ -10,32 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* [+-] digits */
-static bool looks_integer(const char *text)
-{
-    const char *digits = text + (*text == '-' || *text == '+');
-    return *digits != '\0' && strspn(digits, "0123456789") == strlen(digits);
-}
-
-/* Anything of a number's letters with a digit in it: parse_double decides, and only a number too
- * large is left. */
-static bool looks_float(const char *text)
-{
-    const char *p = text + (*text == '-' || *text == '+');
-    size_t whole = strspn(p, "0123456789"), part = 0;
-    p += whole;
-    if (*p == '.') part = strspn(++p, "0123456789");
-    p += part;
-    if (whole + part == 0) return false;
-    if (*p == 'e' || *p == 'E') {
-        p += 1 + (p[1] == '-' || p[1] == '+');
-        size_t exponent = strspn(p, "0123456789");
-        if (exponent == 0) return false;
-        p += exponent;
-    }
-    return *p == '\0';
-}
-
 static bool is_not_finite(const char *text)
 {
     static const char *const words[] = {".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF"};
@@ -60,12 +34,12 @@ enum graft_status node_resolve(const char *text, struct node *node, struct error
     } else if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
         node->type = NODE_BOOL;
         node->b = *text == 't';
-    } else if (looks_integer(text)) {
+    } else if (text_is_integer(text)) {
         node->type = NODE_INT;
         if (!parse_int64(text, &node->i))
             return error_set(e, GRAFT_E_INVALID, "found %s, integers are from -2^63 to 2^63 - 1",
                              quote_text(text, shown));
-    } else if (looks_float(text)) {
+    } else if (text_is_decimal(text)) {
         node->type = NODE_FLOAT;
         if (!parse_double(text, &node->f))
             return error_set(e, GRAFT_E_INVALID, "found %s, numbers are at most 1.7e308",

@@ -13,7 +13,10 @@
 struct loader {
     struct settings *s;
     struct node *root;
-    struct node **given; /* per row of schema_core; NULL: default */
+    struct node **given;  /* per row of schema_core; NULL: default */
+    const char **dropped; /* by each --set, or NULL: what to log once all is right */
+    size_t set_count;
+    bool data_only; /* adapter, optimizer and compare may be missing, and the last is passed over */
     struct error *e;
 };
 
@@ -21,6 +24,8 @@ struct loader {
  */
 GRAFT_MUST_USE enum graft_status read_recipe(struct loader *l, const char *path,
                                              const char *const *sets, size_t set_count);
+/* Logs which keys the --set texts dropped. */
+void read_log_dropped(const struct loader *l);
 /* l->root to l->s: the walk over the tree, what is missing, what contradicts, the plugins. */
 GRAFT_MUST_USE enum graft_status read_tree(struct loader *l);
 

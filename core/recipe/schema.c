@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "recipe/compare.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -209,14 +208,6 @@ bool schema_below(const struct schema_key *key, const char *prefix, const char *
     return true;
 }
 
-static void number_text(double value, char out[32])
-{
-    if (fabs(value) < 1e16 && value == floor(value))
-        snprintf(out, 32, "%.0f", value);
-    else
-        format_f64(value, out);
-}
-
 char *schema_allowed(const struct schema_key *key, char *out)
 {
     static const char *const words[] = {"a mapping",
@@ -244,9 +235,8 @@ char *schema_allowed(const struct schema_key *key, char *out)
         for (size_t i = 0; key->choices[i] != NULL && at < 256; i++)
             at += (size_t)snprintf(out + at, 256 - at, "%s %s", i != 0 ? "," : "", key->choices[i]);
     } else if (key->min < 0 || key->max > 0) {
-        number_text(key->min, low);
-        number_text(key->max, high);
-        snprintf(out + at, 256 - at, " from %s to %s", low, high);
+        snprintf(out + at, 256 - at, " from %s to %s", format_plain(key->min, low),
+                 format_plain(key->max, high));
     }
     return out;
 }

@@ -5,7 +5,6 @@
  */
 #include "recipe/set.h"
 
-#include "base/log.h"
 #include "base/text.h"
 #include "plugin/quote.h"
 #include "recipe/schema.h"
@@ -19,6 +18,7 @@ struct walk {
     struct arena *arena;
     uint32_t number;
     const char *path; /* the whole, for messages */
+    const char **dropped;
     struct error *e;
 };
 
@@ -61,6 +61,16 @@ enum graft_status set_expand(struct arena *arena, struct node *root, struct erro
     return GRAFT_OK;
 }
 
+/* What to write instead of several values or of none. */
+static const char *many_values(const struct node *list)
+{
+    if (list->count == 0) return "write null for nothing";
+    for (const struct node *item = list->first; item != NULL; item = item->next)
+        if (item->type != NODE_INT && item->type != NODE_FLOAT)
+            return "quote a text with a comma, put a list in brackets";
+    return "a number's decimal sign is a point, a list stands in brackets";
+}
+
 enum graft_status set_parse_value(struct arena *arena, uint32_t number, const char *text,
                                   struct node **value, struct error *e)
 {
@@ -73,10 +83,8 @@ enum graft_status set_parse_value(struct arena *arena, uint32_t number, const ch
     mem_free(wrapped);
     if (status != GRAFT_OK) return status;
     if (list->type != NODE_LIST || list->count != 1)
-        return error_set(e, GRAFT_E_INVALID,
-                         "found %zu values, expected one: quote a text with a comma, write null "
-                         "for nothing",
-                         list->count);
+        return error_set(e, GRAFT_E_INVALID, "found %zu values, expected one: %s", list->count,
+                         many_values(list));
     *value = list->first;
     (*value)->next = NULL;
     return GRAFT_OK;
@@ -160,8 +168,8 @@ static bool is_host_key(const char *owner, const char *key)
 }
 
 /* A new method does not know the old one's keys. */
-static void drop_method_keys(const struct walk *w, struct node *map, const char *owner,
-                             const char *was, const char *is)
+static enum graft_status drop_method_keys(const struct walk *w, struct node *map, const char *owner,
+                                          const char *was, const char *is)
 {
     char list[256] = "";
     size_t used = 0;
@@ -173,9 +181,10 @@ static void drop_method_keys(const struct walk *w, struct node *map, const char 
             snprintf(list + used, sizeof list - used, "%s%s", used != 0 ? ", " : "", child->key);
         if (n > 0) used = used + (size_t)n < sizeof list ? used + (size_t)n : sizeof list - 1;
     }
-    if (used != 0)
-        log_info("--set %u: %s.method: %s instead of %s: dropped %s", (unsigned)w->number, owner,
-                 is, was, list);
+    if (used == 0) return GRAFT_OK;
+    *w->dropped = arena_format(w->arena, "--set %u: %s.method: %s instead of %s: dropped %s",
+                               (unsigned)w->number, owner, is, was, list);
+    return *w->dropped != NULL ? GRAFT_OK : no_memory(w->e);
 }
 
 static void replace(struct node *old, const struct node *value, struct place place)
@@ -192,12 +201,13 @@ static enum graft_status put(const struct walk *w, struct node *parent, struct n
 {
     bool is_method = target->key != NULL && strcmp(target->key, "method") == 0 &&
                      (strcmp(owner, "adapter") == 0 || strcmp(owner, "optimizer") == 0);
+    enum graft_status status = GRAFT_OK;
     flatten_places(value, set_place(w));
     if (is_method && target->type == NODE_TEXT && value->type == NODE_TEXT &&
         strcmp(target->text, value->text) != 0)
-        drop_method_keys(w, parent, owner, target->text, value->text);
+        status = drop_method_keys(w, parent, owner, target->text, value->text);
     replace(target, value, set_place(w));
-    return GRAFT_OK;
+    return status;
 }
 
 static enum graft_status walk_and_put(struct walk *w, struct node *root, char *path,
@@ -222,9 +232,9 @@ static enum graft_status walk_and_put(struct walk *w, struct node *root, char *p
 }
 
 enum graft_status set_apply(struct arena *arena, struct node *root, uint32_t number,
-                            const char *text, struct error *e)
+                            const char *text, const char **dropped, struct error *e)
 {
-    struct walk w = {arena, number, text, e};
+    struct walk w = {arena, number, text, dropped, e};
     struct node *value = NULL;
     const char *equals = strchr(text, '=');
     char shown[QUOTE_SIZE];

@@ -4,6 +4,7 @@
  */
 #include "recipe/settings.h"
 
+#include "base/log.h"
 #include "recipe/read.h"
 #include "recipe/set.h"
 
@@ -11,6 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+bool settings_is_recipe(const char *path)
+{
+    return text_ends(path, ".yaml") || text_ends(path, ".yml");
+}
 
 static enum graft_status read_bytes(const char *path, FILE *file, char **bytes, size_t *length,
                                     struct error *e)
@@ -62,8 +68,10 @@ static enum graft_status read_key(struct loader *l, struct node *child, const ch
             : NULL;
     if (row == NULL && strcmp(prefix, "optimizer") == 0) return GRAFT_OK; /* the plugin's */
     if (row == NULL && strcmp(label, "compare") == 0)
-        return read_refuse(l, child->key_place, label,
-                           "this recipe compares methods: run it with graft compare");
+        return l->data_only
+                   ? GRAFT_OK
+                   : read_refuse(l, child->key_place, label,
+                                 "this recipe compares methods: run it with graft compare");
     if (row == NULL) return read_unknown(l, &schema_core, prefix, child);
     if (child->type == NODE_NULL) return GRAFT_OK;
     size_t index = (size_t)(row - schema_core.keys);
@@ -98,13 +106,22 @@ static struct place parent_place(const struct loader *l, const char *key)
     return parent != NULL ? parent->place : l->root->place;
 }
 
+/* Of the model or the rows, which are all that `graft data` looks at. */
+static bool is_of_data(const struct schema_key *row)
+{
+    const char *name;
+    return schema_below(row, "model", &name) || schema_below(row, "data", &name);
+}
+
 static enum graft_status fill_defaults(struct loader *l)
 {
     for (size_t i = 0; i < schema_core.count; i++) {
         const struct schema_key *row = &schema_core.keys[i];
         enum graft_status status = GRAFT_OK;
         if (l->given[i] != NULL) continue;
-        if (row->required || strcmp(row->path, "adapter") == 0)
+        bool needed = row->required || strcmp(row->path, "adapter") == 0;
+        if (needed && l->data_only && !is_of_data(row)) continue;
+        if (needed)
             return read_refuse(l, parent_place(l, row->path), row->path, "missing: %s", row->help);
         if (row->type != SCHEMA_MAP) status = read_default(l, row, row->path, l->s);
         if (status != GRAFT_OK) return status;
@@ -143,7 +160,8 @@ static enum graft_status check_below_lr(const struct loader *l, const char *key,
 {
     const struct node *node = given(l, key);
     char text[32], lr[32];
-    if (node == NULL || value <= l->s->optimizer.lr) return GRAFT_OK;
+    if (node == NULL || given(l, "optimizer.lr") == NULL || value <= l->s->optimizer.lr)
+        return GRAFT_OK;
     return read_refuse(l, node->place, key, "found %s, more than optimizer.lr %s",
                        format_f64(value, text), format_f64(l->s->optimizer.lr, lr));
 }
@@ -190,9 +208,10 @@ enum graft_status read_tree(struct loader *l)
         (status = fill_defaults(l)) != GRAFT_OK)
         return status;
     fill_dependent(l);
+    const struct node *adapter = given(l, "adapter"), *method = given(l, "optimizer.method");
     if ((status = check_effects(l)) != GRAFT_OK || (status = check_schedule(l)) != GRAFT_OK ||
-        (status = read_adapters(l, given(l, "adapter"))) != GRAFT_OK ||
-        (status = read_optimizer(l, given(l, "optimizer"))) != GRAFT_OK)
+        (adapter != NULL && (status = read_adapters(l, adapter)) != GRAFT_OK) ||
+        (method != NULL && (status = read_optimizer(l, given(l, "optimizer"))) != GRAFT_OK))
         return status;
     return check_backend(l);
 }
@@ -207,30 +226,52 @@ enum graft_status read_recipe(struct loader *l, const char *path, const char *co
     s->folder = slash == NULL   ? arena_strdup(&s->arena, ".")
                 : slash == path ? arena_strdup(&s->arena, "/")
                                 : arena_format(&s->arena, "%.*s", (int)(slash - path), path);
-    if (s->file == NULL || s->folder == NULL) return read_no_memory(l);
+    l->dropped = arena_alloc(&s->arena, set_count + 1, sizeof *l->dropped);
+    l->set_count = set_count;
+    if (s->file == NULL || s->folder == NULL || l->dropped == NULL) return read_no_memory(l);
     if ((status = read_file(s, &l->root, l->e)) != GRAFT_OK) return status;
     if (l->root->type == NODE_MAP && (status = set_expand(&s->arena, l->root, l->e)) != GRAFT_OK)
         return status;
     for (size_t i = 0; l->root->type == NODE_MAP && i < set_count; i++) {
-        status = set_apply(&s->arena, l->root, (uint32_t)i + 1, sets[i], l->e);
+        status = set_apply(&s->arena, l->root, (uint32_t)i + 1, sets[i], &l->dropped[i], l->e);
         if (status != GRAFT_OK) return status;
     }
+    return GRAFT_OK;
+}
+
+void read_log_dropped(const struct loader *l)
+{
+    for (size_t i = 0; i < l->set_count; i++)
+        if (l->dropped[i] != NULL) log_info("%s", l->dropped[i]);
+}
+
+static enum graft_status load(const char *path, const char *const *sets, size_t set_count,
+                              bool data_only, struct settings **settings, struct error *e)
+{
+    struct settings *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) return error_memory(e, "settings", sizeof *s);
+    struct loader l = {.s = s, .data_only = data_only, .e = e};
+    enum graft_status status = read_recipe(&l, path, sets, set_count);
+    if (status == GRAFT_OK) status = read_tree(&l);
+    if (status != GRAFT_OK) {
+        settings_free(s);
+        return status;
+    }
+    read_log_dropped(&l);
+    *settings = s;
     return GRAFT_OK;
 }
 
 enum graft_status settings_load(const char *path, const char *const *sets, size_t set_count,
                                 struct settings **settings, struct error *e)
 {
-    struct settings *s = mem_zalloc(1, sizeof *s);
-    if (s == NULL) return error_memory(e, "settings", sizeof *s);
-    struct loader l = {.s = s, .e = e};
-    enum graft_status status = read_recipe(&l, path, sets, set_count);
-    if (status == GRAFT_OK) status = read_tree(&l);
-    if (status == GRAFT_OK)
-        *settings = s;
-    else
-        settings_free(s);
-    return status;
+    return load(path, sets, set_count, false, settings, e);
+}
+
+enum graft_status settings_load_data(const char *path, const char *const *sets, size_t set_count,
+                                     struct settings **settings, struct error *e)
+{
+    return load(path, sets, set_count, true, settings, e);
 }
 
 void settings_free(struct settings *settings)

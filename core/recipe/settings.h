@@ -189,12 +189,20 @@ struct settings {
     struct arena arena;   /* holds every text and list above */
 };
 
+/* Is it named as a recipe is: .yaml, .yml? */
+bool settings_is_recipe(const char *path);
+
 /* Reads the recipe, applies the --set texts ("key.path=value") in order, checks everything, loads
  * the adapters' and the optimizer's plugins. Errors are "FILE:LINE:COLUMN: KEY: ..." or
  * "--set N: KEY: ...". */
 GRAFT_MUST_USE enum graft_status settings_load(const char *path, const char *const *sets,
                                                size_t set_count, struct settings **settings,
                                                struct error *e);
+/* The same for who looks at model and data alone: adapter and optimizer may be missing, and are
+ * then absent (no adapters, optimizer.method NULL); a comparison's recipe will do. */
+GRAFT_MUST_USE enum graft_status settings_load_data(const char *path, const char *const *sets,
+                                                    size_t set_count, struct settings **settings,
+                                                    struct error *e);
 void settings_free(struct settings *settings);
 
 /* Where the value of a core key ("train.batch_size") was given; NULL: it is the default. */

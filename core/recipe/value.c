@@ -39,16 +39,31 @@ const char *read_place(const struct loader *l, struct place place)
     return arena_strdup(&l->s->arena, place_text(l->s->file, place, text));
 }
 
+/* Without them it would be no text. */
+static bool is_quoted(const char *text)
+{
+    struct node plain = {0};
+    return node_resolve(text, &plain, NULL) != GRAFT_OK || plain.type != NODE_TEXT;
+}
+
+static bool takes_number(enum schema_type type)
+{
+    return type == SCHEMA_INT || type == SCHEMA_AUTO_INT || type == SCHEMA_FLOAT ||
+           type == SCHEMA_NUMBERS || type == SCHEMA_RATES;
+}
+
 static enum graft_status refuse_type(const struct loader *l, const struct schema_key *row,
                                      const char *label, const struct node *node)
 {
-    char shown[QUOTE_SIZE], allowed[ALLOWED_SIZE];
+    char shown[QUOTE_SIZE], allowed[ALLOWED_SIZE], fault[FAULT_SIZE];
     const char *hint = "";
     if ((row->type == SCHEMA_TEXT || row->type >= SCHEMA_FILE) && row->type < SCHEMA_NUMBERS &&
         (node->type == NODE_BOOL || node->type == NODE_INT || node->type == NODE_FLOAT))
         hint = " (quote it if it is text)";
-    else if (node->type == NODE_TEXT && row->type <= SCHEMA_FLOAT)
+    else if (node->type == NODE_TEXT && row->type <= SCHEMA_FLOAT && is_quoted(node->text))
         hint = " without quotes";
+    else if (node->type == NODE_TEXT && takes_number(row->type))
+        hint = number_fault(node->text, fault);
     return read_refuse(l, node->place, label, "found %s, expected %s%s", node_show(node, shown),
                        schema_allowed(row, allowed), hint);
 }
@@ -298,8 +313,9 @@ enum graft_status read_unknown(const struct loader *l, const struct schema *sche
         if (schema_below(&schema->keys[i], prefix, &name)) known[count++] = name;
     for (size_t i = 0; i < count && at < sizeof list; i++)
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i != 0 ? ", " : "", known[i]);
-    nearest = nearest_word(child->key, known, count);
-    return read_refuse(l, child->key_place, label, "unknown key%s%s%s (known: %s)",
+    const char *fault = key_fault(child->key);
+    nearest = *fault == '\0' ? nearest_word(child->key, known, count) : NULL;
+    return read_refuse(l, child->key_place, label, "unknown key%s%s%s%s (known: %s)",
                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                       nearest != NULL ? "\"?" : "", list);
+                       nearest != NULL ? "\"?" : "", fault, list);
 }

@@ -36,7 +36,7 @@ static void put_text(struct str *out, const char *text)
 static void put_float(struct str *out, double value)
 {
     char number[32];
-    str_puts(out, format_f64(value, number));
+    str_puts(out, format_plain(value, number));
     if (strpbrk(number, ".e") == NULL) str_puts(out, ".0");
 }
 

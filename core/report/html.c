@@ -108,11 +108,7 @@ static void add_bar(struct str *out, const struct report_metric *m)
 static void add_counts(struct str *out, const struct report_metric *m, size_t rows)
 {
     str_puts(out, "<div class=\"delta\">");
-    add_count(out, share_count(m->before, rows));
-    str_puts(out, " \xE2\x86\x92 ");
-    add_count(out, share_count(m->after, rows));
-    str_puts(out, " of ");
-    add_count(out, rows);
+    add_row_change(out, m, rows);
     str_puts(out, " answers</div>");
 }
 

@@ -87,3 +87,12 @@ uint64_t share_count(double share, size_t rows)
 {
     return isfinite(share) && share > 0 ? (uint64_t)llround(share * (double)rows) : 0;
 }
+
+void add_row_change(struct str *out, const struct report_metric *m, size_t rows)
+{
+    add_count(out, share_count(m->before, rows));
+    str_puts(out, " \xE2\x86\x92 ");
+    add_count(out, share_count(m->after, rows));
+    str_puts(out, " of ");
+    add_count(out, rows);
+}

@@ -21,6 +21,8 @@ void add_count(struct str *out, uint64_t count);
 void add_duration(struct str *out, double seconds);
 /* How many rows a share of them is. */
 uint64_t share_count(double share, size_t rows);
+/* Of `rows`, before and after: "0 → 187 of 200". */
+void add_row_change(struct str *out, const struct report_metric *m, size_t rows);
 
 /* For element content and quoted attributes; NULL is nothing. */
 void add_escaped(struct str *out, const char *text);

@@ -48,11 +48,7 @@ static void add_line(struct str *out, int width, const struct report_metric *m)
 static void add_counts(struct str *out, const struct report_metric *m, size_t rows)
 {
     str_puts(out, "   (");
-    add_count(out, share_count(m->before, rows));
-    str_puts(out, " \xE2\x86\x92 ");
-    add_count(out, share_count(m->after, rows));
-    str_puts(out, " of ");
-    add_count(out, rows);
+    add_row_change(out, m, rows);
     str_putc(out, ')');
 }
 

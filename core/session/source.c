@@ -10,10 +10,7 @@
 
 static bool has_file(const char *folder, const char *name)
 {
-    char *path = path_join(folder, name);
-    bool there = path != NULL && path_kind(path) == PATH_FILE;
-    mem_free(path);
-    return there;
+    return path_kind_in(folder, name) == PATH_FILE;
 }
 
 static enum graft_status list_folders(struct source *s, const char *path, struct error *e)
@@ -45,15 +42,15 @@ static enum graft_status open_run(const char *path, const char *model, struct so
                                   struct error *e)
 {
     char *recipe = path_join(path, "recipe.yaml");
-    char *set = model != NULL ? mem_format("model.path=%s", model) : NULL;
-    const char *sets[1] = {set};
-    if (recipe == NULL || (model != NULL && set == NULL)) {
-        mem_free(recipe);
-        return error_memory(e, "a path", strlen(path));
-    }
-    enum graft_status status = settings_load(recipe, sets, model != NULL, &s->settings, e);
+    struct str set = {0};
+    str_puts(&set, "model.path=");
+    json_write_string(&set, model != NULL ? model : "", model != NULL ? strlen(model) : 0);
+    enum graft_status status =
+        recipe != NULL && !set.failed
+            ? settings_load(recipe, (const char *[]){set.data}, model != NULL, &s->settings, e)
+            : error_memory(e, "a path", strlen(path));
     mem_free(recipe);
-    mem_free(set);
+    str_free(&set);
     if (status != GRAFT_OK) return status;
     s->request = source_request(s->settings);
     s->request.from_files = true;
@@ -81,6 +78,9 @@ enum graft_status source_open(const char *path, const char *model, struct source
 {
     if (path_kind(path) == PATH_MISSING)
         return error_set(e, GRAFT_E_INVALID, "%s: there is no such file or folder", path);
+    if (settings_is_recipe(path))
+        return error_set(e, GRAFT_E_INVALID,
+                         "%s: is a recipe; name the folder that its run left, or a model", path);
     if (has_file(path, "recipe.yaml")) {
         if (has_file(path, "adapter_model.safetensors") || has_file(path, "adapter.safetensors") ||
             has_file(path, "full.safetensors") || has_file(path, "stack.json"))

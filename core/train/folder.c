@@ -33,19 +33,11 @@ struct run_folder {
     struct file_lock *lock;
 };
 
-static bool has_file(const char *folder, const char *name)
-{
-    char *path = path_join(folder, name);
-    bool there = path != NULL && path_kind(path) != PATH_MISSING;
-    mem_free(path);
-    return there;
-}
-
 static bool holds_run(const char *path)
 {
     for (size_t i = 0; i < RUN_FILES; i++)
-        if (has_file(path, run_files[i])) return true;
-    return has_file(path, "checkpoints");
+        if (path_kind_in(path, run_files[i]) != PATH_MISSING) return true;
+    return path_kind_in(path, "checkpoints") != PATH_MISSING;
 }
 
 enum graft_status run_folder_check(const char *path, enum run_mode mode, struct error *e)
@@ -68,7 +60,7 @@ enum graft_status run_folder_check(const char *path, enum run_mode mode, struct 
         struct file_lock *lock = NULL;
         char *name = path_join(path, "lock");
         if (name == NULL) return error_memory(e, "a path", strlen(path));
-        if (has_file(path, "lock")) status = file_lock(name, &lock, e);
+        if (path_kind_in(path, "lock") != PATH_MISSING) status = file_lock(name, &lock, e);
         file_unlock(lock);
         mem_free(name);
     }
@@ -171,7 +163,7 @@ char *run_folder_file(const struct run_folder *f, const char *name)
 
 bool run_folder_finished(const char *path)
 {
-    return has_file(path, "report.json");
+    return path_kind_in(path, "report.json") != PATH_MISSING;
 }
 
 /* Checkpoints */

@@ -19,18 +19,18 @@ static enum graft_status open_session(struct trainer *t, struct error *e)
     return session_open(&request, &t->session, e);
 }
 
-/* What is trained on: every row's tokens and labels, whatever the files look like. */
-static void hash_rows(struct trainer *t)
+/* Every row's tokens and labels, whatever the files look like. */
+static void hash_rows(const struct data_tokens *tokens, char out[HASH_HEX_SIZE])
 {
     struct hash h;
     hash_begin(&h);
-    for (size_t i = 0; i < t->tokens.count; i++) {
-        const struct data_sequence *row = &t->tokens.rows[i];
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct data_sequence *row = &tokens->rows[i];
         hash_add(&h, &row->length, sizeof row->length);
         hash_add(&h, row->ids, row->length * sizeof *row->ids);
         hash_add(&h, row->labels, row->length * sizeof *row->labels);
     }
-    hash_end_hex(&h, t->rows_hash);
+    hash_end_hex(&h, out);
 }
 
 static enum graft_status read_data(struct trainer *t, struct error *e)
@@ -54,7 +54,9 @@ static enum graft_status read_data(struct trainer *t, struct error *e)
         t->has_final = status == GRAFT_OK;
     }
     if (status != GRAFT_OK) return status;
-    hash_rows(t);
+    hash_rows(&t->tokens, t->rows_hash);
+    if (t->has_valid) hash_rows(&t->valid.tokens, t->valid_hash);
+    if (t->has_final) hash_rows(&t->final.tokens, t->final_hash);
     data_log_template(&options, &t->tokens.ledger);
     log_info("%zu rows, %zu tokens, %zu of them trained", t->tokens.ledger.rows,
              t->tokens.ledger.tokens, t->tokens.ledger.trained);

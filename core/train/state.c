@@ -45,13 +45,14 @@ static json_t *rows_json(const struct eval_measure *m)
 
 json_t *trainer_state(const struct trainer *t)
 {
-    return json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s, s:s}", "step",
-                     (json_int_t)t->step, "tokens_seen", (json_int_t)t->tokens_seen, "seconds",
-                     t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row, "loss_scale",
-                     t->loss_scale.value, "steps_at_scale", (json_int_t)t->loss_scale.steps,
-                     "best_loss", real(t->best_loss), "best_step", (json_int_t)t->best_step,
-                     "bad_evals", (json_int_t)t->bad_evals, "evals", evals_json(t), "before",
-                     rows_json(&t->before), "recipe", t->recipe, "rows", t->rows_hash);
+    return json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:o, s:I, s:I, s:o, s:o, s:s, s:s, s:s, s:s}",
+                     "step", (json_int_t)t->step, "tokens_seen", (json_int_t)t->tokens_seen,
+                     "seconds", t->seconds, "skipped_in_a_row", (json_int_t)t->skipped_in_a_row,
+                     "loss_scale", t->loss_scale.value, "steps_at_scale",
+                     (json_int_t)t->loss_scale.steps, "best_loss", real(t->best_loss), "best_step",
+                     (json_int_t)t->best_step, "bad_evals", (json_int_t)t->bad_evals, "evals",
+                     evals_json(t), "before", rows_json(&t->before), "recipe", t->recipe, "rows",
+                     t->rows_hash, "valid_rows", t->valid_hash, "final_rows", t->final_hash);
 }
 
 static enum graft_status restore_evals(struct trainer *t, const json_t *list, struct error *e)
@@ -86,14 +87,23 @@ static enum graft_status restore_rows(const struct trainer *t, const json_t *lis
     return eval_score(&t->final, m, e);
 }
 
+/* Else the checkpoint's figures and those to come would be of different rows. */
 static enum graft_status same_rows(const struct trainer *t, const json_t *state, struct error *e)
 {
-    const char *then = json_string_value(json_object_get(state, "rows"));
-    if (then == NULL || strcmp(then, t->rows_hash) == 0) return GRAFT_OK;
-    return error_set(e, GRAFT_E_INVALID,
-                     "--resume: data.train: the training rows are not those that the checkpoint of "
-                     "step %lld was trained on; put them back, or begin anew with --overwrite",
-                     (long long)integer(state, "step"));
+    const struct {
+        const char *key, *now, *split, *role;
+    } sets[] = {{"rows", t->rows_hash, "train", "trained on"},
+                {"valid_rows", t->valid_hash, "valid", "measured with"},
+                {"final_rows", t->final_hash, t->final_name, "measured with"}};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        const char *then = json_string_value(json_object_get(state, sets[i].key));
+        if (then == NULL || strcmp(then, sets[i].now) == 0) continue;
+        return error_set(e, GRAFT_E_INVALID,
+                         "--resume: data.%s: the rows are not those that the checkpoint of step "
+                         "%lld was %s; put them back, or begin anew with --overwrite",
+                         sets[i].split, (long long)integer(state, "step"), sets[i].role);
+    }
+    return GRAFT_OK;
 }
 
 enum graft_status trainer_restore(struct trainer *t, const json_t *state, struct error *e)

@@ -90,6 +90,8 @@ enum graft_status train_run(const struct train_request *request, struct train_ou
     enum graft_status status = run_folder_check(output, request->mode, e);
     forget_peak_memory();
     if (status == GRAFT_OK) status = trainer_prepare(&t, e);
+    bool alone = request->measured == NULL; /* a comparison has looked, once for all its runs */
+    if (status == GRAFT_OK && alone) status = trainer_warn_leaks(&t, e);
     if (status == GRAFT_OK) status = trainer_start(&t, e);
     if (status == GRAFT_OK) status = run_folder_open(output, request->mode, &t.folder, e);
     if (status == GRAFT_OK) status = run(&t, outcome, e);

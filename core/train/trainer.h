@@ -22,7 +22,8 @@ struct trainer {
 
     struct data_rows rows;
     struct data_tokens tokens;
-    char rows_hash[HASH_HEX_SIZE]; /* of tokens: checkpoints hold it */
+    char rows_hash[HASH_HEX_SIZE];                             /* of tokens: checkpoints hold it, */
+    char valid_hash[HASH_HEX_SIZE], final_hash[HASH_HEX_SIZE]; /* and these; "": no such split */
     struct data_order order;
     struct eval_set valid, final; /* final: test if given, else valid */
     bool has_valid, has_final;
@@ -65,6 +66,9 @@ GRAFT_MUST_USE enum graft_status trainer_prepare(struct trainer *t, struct error
 GRAFT_MUST_USE enum graft_status trainer_start(struct trainer *t, struct error *e);
 void trainer_fini(struct trainer *t);
 void trainer_memory(const struct trainer *t, struct train_plan *plan);
+
+/* leak.c: logs how many measured rows stand in data.train, and how many of test in data.valid. */
+GRAFT_MUST_USE enum graft_status trainer_warn_leaks(const struct trainer *t, struct error *e);
 
 /* state.c: the part of a checkpoint that is no tensor. */
 json_t *trainer_state(const struct trainer *t); /* NULL: no memory */

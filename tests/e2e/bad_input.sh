@@ -55,11 +55,16 @@ refused '.*--resum' train recipe.yaml --resum
 refused '--resume and --overwrite exclude each other' train recipe.yaml --resume --overwrite
 refused 'missing.yaml' train missing.yaml
 refused '--max-new-tokens: found "x", expected an integer from 1' generate "$model" --prompt x --max-new-tokens x
-refused '--temperature: found "-1", expected' generate "$model" --prompt x --temperature -1
+refused '--temperature: found "-1", expected a number from 0 to 100$' generate "$model" --prompt x --temperature -1
+refused '--top-p: found "0,9", expected a number from 0.001 to 1; no comma: ' generate "$model" --prompt x --top-p 0,9
 refused 'nowhere: there is no such file' generate nowhere --prompt x
 refused 'nowhere: there is no such file' eval nowhere
 refused '.*name a file with --data' eval "$model"
 refused '.*--split' eval "$model" --split x --data y
+refused 'recipe.yaml: is a recipe; name the folder that its run left' eval recipe.yaml
+refused 'recipe.yaml: is a recipe' chat recipe.yaml
+refused '--set: changes a recipe, and .*valid.jsonl is none' data check "$data/valid.jsonl" --set train.seed=1
+refused '--template: has no effect without --model' data check "$data/valid.jsonl" --template chatml
 refused '.*nosuch' plugin show nosuch
 refused '.*nosuch' backend test nosuch
 refused '.*' data show "$data/valid.jsonl"
@@ -164,6 +169,8 @@ set_to '.*warmup' train.warmup_ratio=2
 set_to '.*train.epochs.*max_steps|.*max_steps.*epochs' train.epochs=2
 set_to '--set 1: train.num_cycles: has an effect with' train.num_cycles=2
 edit '3:19: adapter.method: .*lroa.*did you mean "lora"' 's/method: lora/method: lroa/'
+set_to '--set 1: adapter.method: .*lroa.*did you mean "lora"' adapter.method=lroa
+[ "$(wc -l <err)" = 1 ] || fail "more than the refusal is said: $(cat err)"
 edit '4:21: optimizer.method: .*adamv.*did you mean "adamw"' 's/adamw/adamv/'
 set_to '.*lora_dropout.*1.5' adapter.lora_dropout=1.5
 set_to '.*bias' adapter.bias=all
@@ -220,7 +227,7 @@ set_to 'trailing.jsonl:2:' data.train=trailing.jsonl
 rows list.jsonl '{"text": "one"}\n["text"]\n'
 set_to 'list.jsonl:2: ' data.train=list.jsonl
 rows keys.jsonl '{"txt": "one"}\n'
-set_to 'keys.jsonl:1: keys \(txt\) of no known format; known formats' data.train=keys.jsonl
+set_to 'keys.jsonl:1: keys \(txt\) of no known format: .*; known formats' data.train=keys.jsonl
 rows number.jsonl '{"text": 5}\n'
 set_to 'number.jsonl:1: .text. must be text, found a number' data.train=number.jsonl
 rows noanswer.jsonl '{"prompt": "one", "completion": "two"}\n{"prompt": "one"}\n'
@@ -242,7 +249,7 @@ set_to 'twice.jsonl:1:' data.train=twice.jsonl
 rows table.csv 'text\n"one\n'
 set_to 'table.csv:2' data.train=table.csv
 rows columns.csv 'a,b\n1,2\n'
-set_to 'columns.csv:' data.train=columns.csv
+set_to 'columns.csv:2: keys \(a, b\) of no known format: rename them \(in a CSV, in its first line\)' data.train=columns.csv
 cp "$data/valid.jsonl" rows.txt && sed -i 's/^{/x{/' rows.txt
 set_to 'rows.txt: not a known kind' data.train=rows.txt
 set_to '.*empty' data.train=empty

@@ -93,6 +93,7 @@ printf '{"instruction":"Where is it?","output":"Here it is."}\n' >train.jsonl
 printf '{"instruction":"And when?","output":"Now."}\n' >valid.jsonl
 gives 0 "$graft" data check train.jsonl
 holds out 'nothing found'
+cp valid.jsonl own.jsonl
 cat train.jsonl >>valid.jsonl
 cat >check.yaml <<YAML
 model: $model
@@ -112,6 +113,30 @@ gives 1 "$graft" data check "$dirty/raw_mixed.jsonl"
 holds out 'error    encoding'
 gives 0 "$graft" data check train.jsonl --model "$model" --template vicuna
 holds out 'trained'
+
+# A recipe that says nothing but model and data will do, and one of a comparison.
+head -n 2 check.yaml >short.yaml
+gives 0 "$graft" data show short.yaml --set data.max_length=256
+holds out 'train.jsonl:1: 133 tokens'
+gives 1 "$graft" data check short.yaml
+holds out 'warning  leak: 1 rows stand in train too'
+{ cat short.yaml; echo 'optimizer: {method: adamv, lr: 1}'; } >wrong.yaml
+gives 2 "$graft" data check wrong.yaml
+says 'wrong.yaml:3:21: optimizer.method: .*did you mean "adamw"'
+echo 'data: {train: train.jsonl}' >modelless.yaml
+gives 2 "$graft" data check modelless.yaml
+says 'modelless.yaml:1:1: model.path: missing'
+{ cat short.yaml; echo 'compare: {methods: []}'; } >compare.yaml
+gives 1 "$graft" data check compare.yaml
+gives 2 "$graft" plan short.yaml
+says 'short.yaml:1:1: adapter: missing'
+
+# A template that plain text passes by.
+printf '{"text":"Once upon a time."}\n' >text.jsonl
+gives 1 "$graft" data check text.jsonl --model "$model" --template vicuna
+holds out 'warning  template_unused: 1 rows are plain text, which no chat template changes'
+gives 0 "$graft" data check text.jsonl --model "$model"
+
 gives 2 "$graft" data check nowhere.jsonl
 says '.*nowhere.jsonl'
 gives 2 "$graft" data check nowhere.yaml
@@ -129,7 +154,7 @@ holds err 'graft: warning: train.batch_size: 8 is more than the 1 rows'
 printf '{"text":"Once upon a time there was a dog."}\n' >plain.jsonl
 gives 0 "$graft" plan check.yaml --set data.max_length=256 --set data.train=plain.jsonl --set train.batch_size=1
 holds err 'graft: warning: data.template: vicuna has no effect on 1 of 1 rows'
-gives 0 "$graft" plan check.yaml --set data.max_length=256 --set train.batch_size=1
+gives 0 "$graft" plan check.yaml --set data.max_length=256 --set train.batch_size=1 --set data.valid=own.jsonl
 [ -s err ] && grep 'graft: warning' err && fail 'a warning about nothing'
 [ -e nowhere ] && fail 'a check made the output folder'
 

@@ -10,9 +10,10 @@ running=
 before_clean_up() { [ -n "$running" ] && kill -9 "$running" 2>/dev/null; }
 
 # Short rows: a step takes a few milliseconds.
+sed 's/"The /"A /' "$data/pairs.jsonl" >valid.jsonl
 cat >recipe.yaml <<YAML
 model: $model
-data: {train: $data/pairs.jsonl, valid: $data/pairs.jsonl, max_length: 64}
+data: {train: $data/pairs.jsonl, valid: valid.jsonl, max_length: 64}
 adapter: {method: lora, r: 4, lora_alpha: 8, lora_dropout: 0.1, target_modules: [q_proj, v_proj]}
 optimizer: {method: adamw, lr: 2.0e-3}
 train: {max_steps: 12, batch_size: 4, schedule: constant, seed: 3}
@@ -154,9 +155,15 @@ GRAFT_SHIM_KILL=$late shimmed "$graft" train rows.yaml --set output=rows >/dev/n
 state rows >rows_then
 sed -i '1s/meow/moo/' rows.jsonl
 gives 2 "$graft" train rows.yaml --set output=rows --resume
-grep -q 'data.train: the training rows are not those' err || fail "changed rows: $(cat err)"
+grep -q 'data.train: the rows are not those that .* was trained on' err || fail "changed rows: $(cat err)"
 is "a refused resume changes nothing (rows)" cmp rows_then <(state rows)
-sed -i '1s/moo/meow/; s/{"prompt"/{ "prompt"/' rows.jsonl # the same rows, written otherwise
+sed -i '1s/moo/meow/' rows.jsonl
+sed -i '1s/meow/moo/' valid.jsonl
+gives 2 "$graft" train rows.yaml --set output=rows --resume
+grep -q 'data.valid: the rows are not those that .* was measured with' err || fail "other valid rows: $(cat err)"
+is "a refused resume changes nothing (valid)" cmp rows_then <(state rows)
+sed -i '1s/moo/meow/' valid.jsonl
+sed -i 's/{"prompt"/{ "prompt"/' rows.jsonl # the same rows, written otherwise
 gives 0 "$graft" train rows.yaml --set output=rows --resume
 same whole/adapter_model.safetensors rows/adapter_model.safetensors
 for allowed in backend.threads=1 eval.every=2 eval.max_new_tokens=5 checkpoint.every=1 \

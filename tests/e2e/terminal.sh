@@ -33,6 +33,12 @@ on_terminal shown "'$graft' eval run --json >result"
 grep -q "$escape" result && fail "control sequences in the result"
 number_is "$(number result loss) > 0"
 
+# a narrow one: cut, for a wrapped line cannot be written over
+on_terminal shown "stty cols 40; '$graft' train recipe.yaml --set train.max_steps=5 --set output=narrow"
+tr '\r' '\n' <shown >lines
+grep -q "^step 5/5  loss .\{23,27\}$escape\[K" lines || fail "no line of a step on a narrow terminal"
+grep "^step .*$escape" lines | grep -q "^.\{40,\}$escape" && fail "a line of 40 columns or more"
+
 # --- colours ---
 on_terminal shown "'$graft' data show recipe.yaml"
 grep -q "$escape\\[[0-9;]*m" shown || fail "no colours on a terminal"

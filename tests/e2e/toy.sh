@@ -135,6 +135,11 @@ gives 2 "$graft" eval answers --metrics loss,blue
 grep -q -- '--metrics: found "blue"; did you mean "bleu"?' err || fail "no nearest metric: $(cat err)"
 gives 2 "$graft" eval "$model" --data "$data/valid.jsonl" --metrics style
 grep -q 'style: ' err || fail "style of a bare model: $(cat err)"
+cp "$model" 'a, b: [c] #d.gguf' # a path is no YAML
+gives 0 "$graft" eval answers --rows 1 --model 'a, b: [c] #d.gguf'
+cp -r answers two && sed -i 's|^  train: \(.*\)|  train: [\1, \1]|' two/recipe.yaml
+gives 2 "$graft" eval two --split train
+grep -q -- '--split train: data.train names 2 files; name one with --data' err || fail "two files: $(cat err)"
 gives 0 "$graft" generate answers --prompt 'What does the cow say?'
 is "it says moo and stops" test "$(cat out)" = moo
 gives 0 "$graft" generate answers --prompt 'What does the cow say?' --json
@@ -142,6 +147,16 @@ grep -q '"moo"' out || fail "no moo in JSON: $(cat out)"
 printf 'What does the duck say?\n' >question
 gives 0 "$graft" chat answers <question
 grep -q quack out || fail "chat does not quack: $(cat out)"
+
+# A turn that fails is said and forgotten: what follows is answered as if it had not been.
+cat question question >talk
+gives 0 "$graft" chat answers <talk
+cp out without
+{ cat question; printf 'caf\351\n'; printf 'a cat and %.0s' {1..999}; echo; cat question; } >talk
+gives 2 "$graft" chat answers <talk
+same out without
+number_is "$(grep -c '^graft: .*; this turn is forgotten$' err) == 2"
+grep -q 'not UTF-8' err && grep -q 'must fit into 512' err || fail "chat says: $(cat err)"
 
 # --- what is said is said once and short ---
 mkdir -p recipes data
@@ -159,5 +174,9 @@ checks=$((checks + 1))
 grep -q ' 0 B$' out && fail 'plan lists what takes nothing'
 gives 0 "$graft" train recipes/pairs.yaml
 number_is "$(grep -c 'no chat template' err) == 1"
+for pair in 'valid train' 'test train' 'test valid'; do
+    set -- $pair
+    is "data.$1 in data.$2 is said" grep -q "warning: data.$1: 1 of 1 rows stand in data.$2 too (the first: data/pairs.jsonl:1 is data/pairs.jsonl:1)" err
+done
 is 'paths are short' grep -qx 'runs/pairs/report.html' out
 finish

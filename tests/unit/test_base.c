@@ -42,6 +42,11 @@ static void test_numbers(void **state)
     assert_string_equal(format_f32(0.1f, text), "0.1");
     assert_string_equal(format_f64(0.1, text), "0.1");
     assert_string_equal(format_f64(NAN, text), "null");
+    assert_string_equal(format_plain(100, text), "100");
+    assert_string_equal(format_plain(-2, text), "-2");
+    assert_string_equal(format_plain(2e-4, text), "0.0002");
+    assert_string_equal(format_plain(1e300, text), "1e+300");
+    assert_string_equal(format_plain(NAN, text), "null");
     float third = 1.0f / 3.0f;
     assert_true(parse_double(format_f32(third, text), &d) && (float)d == third);
 }

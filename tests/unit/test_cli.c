@@ -74,6 +74,10 @@ static void test_parse(void **state)
     assert_string_equal(cli_value(&args, "set"), "c=-1");
     assert_false(cli_flag(&args, "json"));
     cli_args_fini(&args);
+    argv = words(WORDS("train", "-h"), &argc);
+    assert_ok(cli_parse(argc, argv, &args, &e), &e);
+    assert_true(cli_flag(&args, "help"));
+    cli_args_fini(&args);
     argv = words(WORDS("plugin", "show", "--json", "--", "--odd"), &argc);
     assert_ok(cli_parse(argc, argv, &args, &e), &e);
     assert_string_equal(args.command->name, "plugin show");

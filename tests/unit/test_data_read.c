@@ -235,8 +235,9 @@ static const struct bad_file bad_files[] = {
     {"j.jsonl", "[\"a\"]", 0, "j.jsonl:1: ", "a row must be an object"},
     {"j.jsonl", "3\n", 0, "j.jsonl:1: ", "a row must be an object, found a number"},
     {"x.txt", "hello", 0, "x.txt: ", "known: .jsonl, .json, .csv"},
-    {"k.jsonl", "{\"question\":\"q\",\"answer\":\"a\"}", 0,
-     "k.jsonl:1: ", "keys (question, answer) of no known format; known formats: messages"},
+    {"k.jsonl", "{\"question\":\"q\",\"answer\":\"a\"}", 0, "k.jsonl:1: ",
+     "keys (question, answer) of no known format: rename them (in a CSV, in its first line); "
+     "known formats: messages"},
     {"k.jsonl", "{}", 0, "k.jsonl:1: ", "keys (none)"},
     {"k.jsonl", "{\"text\":\"a\"}\n{\"prompt\":\"a\",\"completion\":\"b\"}", 0,
      "k.jsonl:2: ", "this row is prompt/completion, the rows before it are plain text"},

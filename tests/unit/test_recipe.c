@@ -226,6 +226,40 @@ static void test_aliases(void **state)
     settings_free(s);
 }
 
+#define NOT_A_RATE(value, end)                                                                     \
+    refused("model: m.gguf\ndata: {train: data/train.jsonl}\nadapter: {method: full, steps: 1}\n"  \
+            "optimizer:\n  method: plain\n  lr: " value "\n",                                      \
+            "r.yaml:6:7: optimizer.lr: found \"" value                                             \
+            "\", expected a number from 0 to 1000000" end)
+
+/* What ends the number is named. */
+static void test_number_mistakes(void **state)
+{
+    static const char comma[] = "--set 1: optimizer.lr: found 2 values, expected one: a number's "
+                                "decimal sign is a point, a list stands in brackets";
+    (void)state;
+    NOT_A_RATE("1,0e-3", "; no comma: a number's decimal sign is a point");
+    NOT_A_RATE("1e-3x", "; \"x\" does not belong to a number");
+    NOT_A_RATE("1.0 e-3", "; \" \" does not belong to a number");
+    NOT_A_RATE(".5%", "; \"%\" does not belong to a number");
+    NOT_A_RATE("2e-4,", "; \",\" does not belong to a number");
+    NOT_A_RATE("5\xC3\x97", "; \"\xC3\x97\" does not belong to a number");
+    NOT_A_RATE("small", "");
+    refused(HEAD "train: {max_steps: 1_000}\n", "r.yaml:5:20: train.max_steps: found \"1_000\", "
+                                                "expected an integer from 1 to 9007199254740991; "
+                                                "\"_\" does not belong to a number");
+    refused(HEAD "train: {warmup_ratio: 0,1}\n",
+            "r.yaml:5:25: train.1: unknown key; a comma begins a new key: a decimal sign is a "
+            "point (known: ");
+    refused(NO_ADAPTER "adapter: {method: full, steps: 1, lora_alpha: 1,5}\n",
+            "r.yaml:4:49: adapter.5: unknown key; a comma begins a new key: a decimal sign");
+    refused(NO_ADAPTER "adapter:\n  method: full\n  steps: 1\n  r: 1,5\n",
+            "r.yaml:7:6: adapter.r: found \"1,5\", expected an integer from 1 to 4096; no comma: ");
+    refused_set("optimizer.lr=1,0e-3", comma);
+    refused_set("optimizer.lr=a, b", "--set 1: optimizer.lr: found 2 values, expected one: quote a "
+                                     "text with a comma, put a list in brackets");
+}
+
 static void test_key_mistakes(void **state)
 {
     (void)state;
@@ -385,12 +419,19 @@ static void test_scalars(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_paths),         cmocka_unit_test(test_yaml_mistakes),
-        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_aliases),       cmocka_unit_test(test_key_mistakes),
-        cmocka_unit_test(test_file_mistakes), cmocka_unit_test(test_combinations),
-        cmocka_unit_test(test_methods),       cmocka_unit_test(test_null_is_not_given),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_yaml_mistakes),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_number_mistakes),
+        cmocka_unit_test(test_key_mistakes),
+        cmocka_unit_test(test_file_mistakes),
+        cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_null_is_not_given),
         cmocka_unit_test(test_scalars),
     };
     return cmocka_run_group_tests(tests, set_up, NULL) != 0;

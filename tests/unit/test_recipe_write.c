@@ -87,6 +87,9 @@ static void test_set_method(void **state)
     assert_string_equal(last_log, "");
     assert_int_equal(((const struct full *)option_values_get(s->adapters[0].options))->r, 9);
     settings_free(s);
+    last_log[0] = '\0';
+    refused_set("adapter.method=minimol", "--set 1: adapter.method: no adapter is named");
+    assert_string_equal(last_log, ""); /* what is refused has dropped nothing */
     log_set_sink(NULL, NULL);
 }
 
