@@ -170,7 +170,9 @@ static enum graft_status check_path(const struct loader *l, const struct schema_
                            node->place.set != 0 ? "the working directory" : "the recipe's folder",
                            strpbrk(node->text, "~$") != NULL ? "; ~ and $ stand for themselves"
                                                              : "",
-                           folder_allowed ? "; nothing is downloaded" : "");
+                           l->use == USE_RUN ? "; --model names another"
+                           : folder_allowed  ? "; nothing is downloaded"
+                                             : "");
     }
     if (!S_ISREG(info.st_mode) && !(folder_allowed && S_ISDIR(info.st_mode)))
         return read_refuse(l, node->place, label, "%s is %s, expected a file%s",
@@ -178,6 +180,12 @@ static enum graft_status check_path(const struct loader *l, const struct schema_
                            S_ISDIR(info.st_mode) ? "a folder" : "not a regular file",
                            folder_allowed ? " or a folder" : "");
     return GRAFT_OK;
+}
+
+static bool must_be_there(const struct loader *l, const struct schema_key *row)
+{
+    if (row->type == SCHEMA_OUTPUT || row->type == SCHEMA_METHOD) return false;
+    return l->use != USE_RUN || strcmp(row->path, "model.path") == 0;
 }
 
 static enum graft_status read_path(const struct loader *l, const struct schema_key *row,
@@ -192,8 +200,7 @@ static enum graft_status read_path(const struct loader *l, const struct schema_k
     }
     const char *path = resolve_path(l, node);
     if (path == NULL) return read_no_memory(l);
-    if (row->type != SCHEMA_OUTPUT && row->type != SCHEMA_METHOD &&
-        (status = check_path(l, row, label, node, path)) != GRAFT_OK)
+    if (must_be_there(l, row) && (status = check_path(l, row, label, node, path)) != GRAFT_OK)
         return status;
     *out = path;
     return GRAFT_OK;
