@@ -3,7 +3,8 @@
  *
  * y = f(a) or f(a, b), one number a thread. a and b are walked with steps of their own along the
  * axes of y: 0 repeats, others leave out or turn around, so copies of parts and in another order
- * are here too. y may lie in a or b where that has its shape.
+ * are here too. FOURS: all are walked number by number, four to a thread. y may lie in a or b where
+ * that has its shape.
  */
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
@@ -12,6 +13,7 @@ layout(local_size_x_id = 0) in;
 
 layout(constant_id = 1) const int OP = 1;   /* enum graft_op, or one of below */
 layout(constant_id = 2) const int AXES = 1; /* of y, merged: the last of dim */
+layout(constant_id = 3) const bool FOURS = false;
 
 layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer elementwise_args
 {
@@ -92,10 +94,26 @@ float apply(float a, float b)
     }
 }
 
-void main()
+const bool TWO = OP <= DIV || OP == MINIMUM || OP == MAXIMUM; /* inputs */
+
+/* Numbers 4 i .. 4 i + 3. */
+void four(uint i)
 {
-    uint i = global_index(), rest = i, a = 0, b = 0;
-    if (i >= live_rows(args.row_kind, args.rows) * args.inner) return;
+    if (OP == ZERO) {
+        vectors(args.y).v[i] = vec4(0.0);
+    } else if (OP == COPY) {
+        words(args.y).v[i] = words(args.a).v[i];
+    } else {
+        vec4 a = vectors(args.a).v[i], b = a, y;
+        if (TWO) b = vectors(args.b).v[i];
+        for (uint k = 0; k < 4; k++) y[k] = apply(a[k], b[k]);
+        vectors(args.y).v[i] = y;
+    }
+}
+
+void one(uint i)
+{
+    uint rest = i, a = 0, b = 0;
     if (OP == ZERO) {
         args.y.v[i] = 0.0;
         return;
@@ -109,10 +127,18 @@ void main()
         a += at * args.a_step[k];
         b += at * args.b_step[k];
     }
-    if (OP == COPY) { /* by bits: a driver may change a NaN or a small number on its way */
+    if (OP == COPY) /* by bits: a driver may change a NaN or a small number on its way */
         uints(args.y).v[i] = uints(args.a).v[a];
-        return;
+    else
+        args.y.v[i] = apply(args.a.v[a], TWO ? args.b.v[b] : 0.0);
+}
+
+void main()
+{
+    uint i = global_index(), count = live_rows(args.row_kind, args.rows) * args.inner;
+    if (FOURS) {
+        if (4 * i < count) four(i);
+    } else if (i < count) {
+        one(i);
     }
-    bool two = OP <= DIV || OP == MINIMUM || OP == MAXIMUM;
-    args.y.v[i] = apply(args.a.v[a], two ? args.b.v[b] : 0.0);
 }

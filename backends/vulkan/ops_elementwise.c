@@ -50,6 +50,16 @@ static uint32_t merge(struct args *args, const struct graft_shape *y,
     return (uint32_t)(GRAFT_MAX_RANK - at);
 }
 
+/* Whether all numbers are walked one by one, four of them aligned. */
+static bool in_fours(const struct args *args, int32_t op, uint32_t axes)
+{
+    const uint32_t last = GRAFT_MAX_RANK - 1;
+    uint32_t live = args->row_kind == GRAFT_ROWS_FIXED ? args->rows * args->inner : args->inner;
+    bool aligned = args->a % 16 == 0 && args->b % 16 == 0 && args->y % 16 == 0;
+    bool one = axes == 1 && args->a_step[last] == 1 && args->b_step[last] == 1;
+    return aligned && (one || op == ZERO) && live % 4 == 0;
+}
+
 /* y = f(a, b); b may be a. */
 static void walk(struct vk_recorder *r, int32_t op, struct args *args, const struct vk_tensor *a,
                  const struct vk_tensor *b, const struct vk_tensor *y,
@@ -60,13 +70,14 @@ static void walk(struct vk_recorder *r, int32_t op, struct args *args, const str
     args->row_kind = (uint32_t)y->rows;
     args->inner = (uint32_t)vk_inner(y);
     uint32_t axes = merge(args, &y->shape, a_step, b_step);
+    bool fours = in_fours(args, op, axes);
     struct vk_dispatch d = {.shader = VK_SHADER_ELEMENTWISE,
-                            .constant_count = 3,
-                            .constants = {THREADS, (uint32_t)op, axes},
+                            .constant_count = 4,
+                            .constants = {THREADS, (uint32_t)op, axes, fours},
                             .args = args,
                             .args_bytes = sizeof *args,
                             .access = {vk_reads(a), vk_reads(b), vk_writes(y)}};
-    vk_flat(&d, (uint64_t)graft_shape_count(y->shape), THREADS);
+    vk_flat(&d, (uint64_t)graft_shape_count(y->shape) / (fours ? 4 : 1), THREADS);
     vk_dispatch(r, &d);
 }
 

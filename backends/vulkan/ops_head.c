@@ -8,6 +8,7 @@
 
 enum {
     THREADS = 256,
+    EACH = 8, /* words of a thread, at least */
     UNIT = 8,
     MOST_ROWS = 4096,      /* of a block */
     MOST_LOGITS = 1 << 23, /* in scratch at once: 32 MiB */
@@ -82,12 +83,20 @@ static void logits(struct vk_recorder *r, const struct head *h)
     vk_product(r, &p);
 }
 
+/* The last chunk is often shorter, but no pipeline of its own is worth its while. */
+static uint32_t threads_of(uint32_t words)
+{
+    uint32_t threads = 32;
+    while (threads < THREADS && threads * EACH < words) threads *= 2;
+    return threads;
+}
+
 static void join(struct vk_recorder *r, const struct head *h)
 {
     struct vk_dispatch d = {
         .shader = VK_SHADER_HEAD_LOSS,
         .constant_count = 1,
-        .constants = {THREADS},
+        .constants = {threads_of(h->words)},
         .args = &h->args,
         .args_bytes = sizeof h->args,
         .access = {vk_updates(&h->z), vk_updates(&h->state), vk_reads(h->target)},

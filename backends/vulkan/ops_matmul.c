@@ -18,6 +18,7 @@ enum {
     SPLIT = 256,             /* k of a part, at least; a multiple of every tile */
     SUM_THREADS = 256,
     WIDE = 128,
+    WIDE_SHARED = 32768, /* bytes that its tiles fit into */
     TILE = 64,
     FEW_LANES = 8
 };
@@ -70,7 +71,8 @@ static uint32_t cover(uint32_t count, uint32_t most)
  * loads its numbers of `a` once. */
 static struct tile scalar_tile(const struct vk_caps *caps, const struct vk_product *p)
 {
-    bool few_lanes = caps->fixed_subgroup && caps->subgroup <= FEW_LANES;
+    bool few_lanes = caps->fixed_subgroup && caps->subgroup <= FEW_LANES &&
+                     caps->shared_bytes >= WIDE_SHARED;
     struct tile t = {.shader = VK_SHADER_MATMUL, .own_count = 3};
     t.m = cover(p->m, few_lanes ? WIDE : TILE);
     t.n = cover(p->n, TILE);
@@ -92,7 +94,7 @@ static struct tile cooperative_tile(const struct vk_caps *caps, const struct vk_
                                     const struct vk_matrix *matrix, enum vk_shader shader)
 {
     bool large = p->m >= 4 * WIDE && p->n >= 2 * WIDE && matrix->m == 16 && matrix->n == 16 &&
-                 caps->shared_bytes >= 32768 && caps->threads >= 8 * caps->subgroup;
+                 caps->shared_bytes >= WIDE_SHARED && caps->threads >= 8 * caps->subgroup;
     bool thin = p->n <= 16, few_lanes = caps->subgroup <= FEW_LANES;
     uint32_t rows = (few_lanes ? 64 : 32) / matrix->m, width = thin ? 16 : large ? 64 : 32;
     uint32_t columns = width / matrix->n;
@@ -101,7 +103,7 @@ static struct tile cooperative_tile(const struct vk_caps *caps, const struct vk_
     struct tile t = {.shader = shader, .subgroup = caps->subgroup, .own_count = 7};
     t.m = down * rows * matrix->m;
     t.n = across * columns * matrix->n;
-    t.k = few_lanes && caps->shared_bytes >= 32768 ? TILE : 32;
+    t.k = few_lanes && caps->shared_bytes >= WIDE_SHARED ? TILE : 32;
     t.threads = caps->subgroup * down * across;
     t.own[0] = matrix->m;
     t.own[1] = matrix->n;

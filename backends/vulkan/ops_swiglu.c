@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SwiGLU, forward and backward: one thread per number.
+ * SwiGLU, forward and backward: one thread per number, or four where rows are multiples of it.
  */
 #include "vulkan_backend.h"
 
@@ -27,15 +27,16 @@ static void swiglu(struct vk_recorder *r, const struct vk_node *node)
                                .inner = (uint32_t)vk_inner(gate),
                                .outputs =
                                    (y->address != 0 ? 1u : 0u) | (dup->address != 0 ? 2u : 0u)};
+    bool fours = args.inner % 4 == 0;
     struct vk_dispatch d = {.shader = VK_SHADER_SWIGLU,
-                            .constant_count = 2,
-                            .constants = {THREADS, backward},
+                            .constant_count = 3,
+                            .constants = {THREADS, backward, fours},
                             .args = &args,
                             .args_bytes = sizeof args,
                             .access = {vk_reads(gate), vk_reads(up), vk_writes(y), vk_writes(dup)},
                             .work = 32.0 * args.rows * args.inner};
     if (backward) d.access[4] = vk_reads(&node->in[0]);
-    vk_flat(&d, (uint64_t)args.rows * args.inner, THREADS);
+    vk_flat(&d, (uint64_t)args.rows * args.inner / (fours ? 4 : 1), THREADS);
     vk_dispatch(r, &d);
 }
 

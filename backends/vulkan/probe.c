@@ -7,8 +7,16 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { WHY = 256, MAX_MATRICES = 128, MAX_FAMILIES = 32 };
+enum {
+    WHY = 256,
+    MAX_MATRICES = 128,
+    MAX_FAMILIES = 32,
+    MOST_THREADS = 256, /* of a workgroup */
+    LEAST_LANES = 4,    /* shaders count on it: common/reduce.glsl */
+    LEAST_SHARED = 16384
+};
 
 bool vk_list_init(const struct graft_host *host, struct vk_list *list, char why[WHY])
 {
@@ -171,16 +179,23 @@ static void ask(const struct vk_instance *i, struct vk_probe *p, const struct ex
     i->GetPhysicalDeviceFeatures2(p->physical, &features);
 }
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static void fill_caps(const struct vk_instance *i, struct vk_probe *p, const struct properties *has,
                       const struct features *can)
 {
     struct vk_caps *c = &p->caps;
     c->subgroup = c->subgroup_least = c->subgroup_most = has->v11.subgroupSize;
     c->shared_bytes = p->properties.limits.maxComputeSharedMemorySize;
-    c->threads = p->properties.limits.maxComputeWorkGroupInvocations;
+    c->threads = smaller(p->properties.limits.maxComputeWorkGroupInvocations,
+                         p->properties.limits.maxComputeWorkGroupSize[0]);
     c->f16_arithmetic = can->v12.shaderFloat16;
     if (can->subgroup.subgroupSizeControl && can->subgroup.computeFullSubgroups &&
-        (has->subgroup.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
+        (has->subgroup.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+        has->subgroup.maxComputeWorkgroupSubgroups >= MOST_THREADS / c->subgroup) {
         p->subgroup_control = c->fixed_subgroup = true;
         c->subgroup_least = has->subgroup.minSubgroupSize;
         c->subgroup_most = has->subgroup.maxSubgroupSize;
@@ -189,7 +204,8 @@ static void fill_caps(const struct vk_instance *i, struct vk_probe *p, const str
                      can->v12.vulkanMemoryModel && can->v12.shaderFloat16;
     /* Mesa's software driver has them with subgroups of 8 only, and says so with others too. */
     if (p->software && c->subgroup != 8) p->cooperative = false;
-    p->bfloat16 = p->cooperative && can->bfloat16.shaderBFloat16CooperativeMatrix;
+    p->bfloat16 = p->cooperative && can->bfloat16.shaderBFloat16Type &&
+                  can->bfloat16.shaderBFloat16CooperativeMatrix;
     if (p->cooperative) find_matrices(i, p, VK_COMPONENT_TYPE_FLOAT16_KHR, &c->f16);
     if (p->bfloat16) find_matrices(i, p, VK_COMPONENT_TYPE_BFLOAT16_KHR, &c->bf16);
 }
@@ -205,7 +221,9 @@ static void check(struct vk_probe *p, const struct properties *has, const struct
     if ((has->v11.subgroupSupportedOperations & subgroup) != subgroup ||
         !(has->v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         lacks = "subgroup arithmetic in compute shaders";
-    if (p->caps.threads < 256) lacks = "workgroups of 256 threads";
+    if (p->caps.threads < MOST_THREADS) lacks = "workgroups of 256 threads";
+    if (p->caps.subgroup_least < LEAST_LANES) lacks = "subgroups of 4 lanes or more";
+    if (p->caps.shared_bytes < LEAST_SHARED) lacks = "16 KiB of shared memory";
     if (lacks != NULL) snprintf(p->why, WHY, "its driver lacks %s, which graft needs", lacks);
 }
 
@@ -239,7 +257,10 @@ void vk_probe_device(const struct vk_instance *i, VkPhysicalDevice device, struc
     out->denorm_preserve =
         has.v12.shaderDenormPreserveFloat32 &&
         has.v12.denormBehaviorIndependence != VK_SHADER_FLOAT_CONTROLS_INDEPENDENCE_NONE;
-    if (extensions.import) out->import_alignment = has.import.minImportedHostPointerAlignment;
+    /* A mapping is whole pages of the host, and what is rounded to more may not be all there. */
+    if (extensions.import &&
+        has.import.minImportedHostPointerAlignment <= (VkDeviceSize)sysconf(_SC_PAGESIZE))
+        out->import_alignment = has.import.minImportedHostPointerAlignment;
     check(out, &has, &can);
     if (!probe_queue(i, out)) snprintf(out->why, WHY, "it has no queue that computes");
 }

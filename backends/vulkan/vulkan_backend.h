@@ -40,7 +40,9 @@ struct vk_matrix {
 
 /* What shaders may count on; the same for all programs of a device. */
 struct vk_caps {
-    uint32_t subgroup, subgroup_least, subgroup_most; /* lanes: as a shader gets it; the range */
+    /* Lanes: what gl_SubgroupSize says, and the range of what there may be. Only a dispatch that
+     * asks for full subgroups has as many as it says. */
+    uint32_t subgroup, subgroup_least, subgroup_most;
     bool fixed_subgroup;            /* vk_dispatch.subgroup may ask for one of the range, full */
     uint32_t shared_bytes, threads; /* limits of a workgroup; at least 16384 and 256 */
     bool f16_arithmetic;

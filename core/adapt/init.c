@@ -154,7 +154,7 @@ enum graft_status adapt_init(struct adapt *a, const struct backend *backend, str
     if (status == GRAFT_OK) status = compute(a, backend, e);
     for (size_t i = 0; i < a->layer_count && status == GRAFT_OK; i++) {
         const char *folder = a->layers[i].settings->init_from;
-        if (folder == NULL) continue;
+        if (folder == NULL || a->from_files) continue; /* or its own files hold what became of it */
         status = adapt_load(a, i, folder, backend, e);
         if (status != GRAFT_OK)
             error_place(e, "adapter.init_from");

@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 
 #include "eval/runner.h"
+#include "file/paths.h"
 #include "plugin/quote.h"
 #include "report/report.h"
 #include "session/source.h"
@@ -60,6 +61,9 @@ static enum graft_status choose_file(const struct cli_args *args, const struct s
     }
     if (data == NULL)
         return error_set(e, GRAFT_E_INVALID, "no rows to measure; name a file with --data");
+    if (path_kind(data) == PATH_MISSING)
+        return error_set(e, GRAFT_E_INVALID, "%s: there is no such file%s", data,
+                         cli_value(args, "data") == NULL ? "; name another with --data" : "");
     *path = data;
     return GRAFT_OK;
 }

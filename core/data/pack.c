@@ -121,10 +121,3 @@ size_t bucket_for(size_t tokens, size_t largest)
     size_t bucket = round_up(tokens == 0 ? 1 : tokens, bucket_step(top));
     return bucket < top ? bucket : top;
 }
-
-size_t bucket_size(size_t i, size_t largest)
-{
-    size_t top = round_up(largest, BUCKET_UNIT), step = bucket_step(top);
-    if (i * step >= top) return 0;
-    return (i + 1) * step < top ? (i + 1) * step : top;
-}

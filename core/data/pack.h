@@ -48,7 +48,5 @@ void pack_micro_batch(const struct packed_step *step, size_t m, struct micro_bat
 /* Shapes are few: the smallest bucket that holds `tokens`, where `largest` tokens must fit too.
  * Buckets are multiples of 128, an eighth of the largest apart (at least 128). */
 size_t bucket_for(size_t tokens, size_t largest);
-/* Bucket i = 0, 1, ... in rising order; 0 past the last. */
-size_t bucket_size(size_t i, size_t largest);
 
 #endif

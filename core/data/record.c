@@ -48,6 +48,14 @@ static enum graft_status check_keys(const json_t *record, struct error *e)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)record, key, value)
     {
+        if (json_is_object(json_array_get(value, 0)))
+            return error_set(e, GRAFT_E_INVALID,
+                             "the rows seem to stand in a list below `%.40s`: give a file of that "
+                             "list alone",
+                             key);
+    }
+    json_object_foreach((json_t *)(uintptr_t)record, key, value)
+    {
         if (keys.length > 200) break;
         str_printf(&keys, "%s%.40s", keys.length == 0 ? "" : ", ", key);
     }

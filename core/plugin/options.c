@@ -415,11 +415,6 @@ const void *option_values_get(const struct option_values *values)
     return values->filled;
 }
 
-bool option_values_has_patterns(const struct option_values *values)
-{
-    return values->pattern_count != 0;
-}
-
 static const char *pattern_key(const struct graft_option *o)
 {
     return o->type == GRAFT_OPTION_SITES ? o->key : o->pattern;

@@ -56,9 +56,6 @@ void option_values_destroy(struct option_values *values);
 /* The filled struct without patterns; lives as long as `values`. */
 const void *option_values_get(const struct option_values *values);
 
-/* True when a pattern could make sites differ. */
-bool option_values_has_patterns(const struct option_values *values);
-
 /* Writes the struct for one site into `filled` (plugin->options_size bytes, aligned for any type);
  * its texts are borrowed from `values`. Patterns match as in PEFT: re.match(r"(.*\.)?(P)$", name),
  * the first one in order wins. */

@@ -3,6 +3,7 @@
  * Adapters and the optimizer: the host's keys by the core's tables, the rest by the plugin's own.
  * Names no plugin.
  */
+#include "plugin/quote.h"
 #include "recipe/read.h"
 
 #include <stdio.h>
@@ -221,9 +222,12 @@ static enum graft_status read_adapter(const struct loader *l, const struct node 
                                       const char *label, struct settings_adapter *a)
 {
     struct method m = {GRAFT_PLUGIN_ADAPTER, &schema_adapter, "", label, map};
+    char shown[QUOTE_SIZE];
     enum graft_status status;
     if (map->type != NODE_MAP)
-        return read_refuse(l, map->place, label, "expected a mapping with a method");
+        return read_refuse(l, map->place, label,
+                           "found %s, expected a mapping with a method, as {method: NAME}",
+                           node_show(map, shown));
     a->places.of = arena_alloc(&l->s->arena, schema_adapter.count, sizeof *a->places.of);
     if (a->places.of == NULL) return read_no_memory(l);
     if ((status = read_host_keys(l, &m, a)) != GRAFT_OK ||

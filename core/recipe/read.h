@@ -9,6 +9,10 @@
 #include "recipe/schema.h"
 #include "recipe/settings.h"
 
+/* What is asked of a recipe: all that a run needs; model and data alone (a `compare` is passed
+ * over); or, of a run that has been, the model and how rows became tokens. */
+enum recipe_use { USE_ALL, USE_DATA, USE_RUN };
+
 /* What one load works on. */
 struct loader {
     struct settings *s;
@@ -16,7 +20,7 @@ struct loader {
     struct node **given;  /* per row of schema_core; NULL: default */
     const char **dropped; /* by each --set, or NULL: what to log once all is right */
     size_t set_count;
-    bool data_only; /* adapter, optimizer and compare may be missing, and the last is passed over */
+    enum recipe_use use;
     struct error *e;
 };
 

@@ -68,7 +68,7 @@ static enum graft_status read_key(struct loader *l, struct node *child, const ch
             : NULL;
     if (row == NULL && strcmp(prefix, "optimizer") == 0) return GRAFT_OK; /* the plugin's */
     if (row == NULL && strcmp(label, "compare") == 0)
-        return l->data_only
+        return l->use == USE_DATA
                    ? GRAFT_OK
                    : read_refuse(l, child->key_place, label,
                                  "this recipe compares methods: run it with graft compare");
@@ -120,7 +120,7 @@ static enum graft_status fill_defaults(struct loader *l)
         enum graft_status status = GRAFT_OK;
         if (l->given[i] != NULL) continue;
         bool needed = row->required || strcmp(row->path, "adapter") == 0;
-        if (needed && l->data_only && !is_of_data(row)) continue;
+        if (needed && l->use == USE_DATA && !is_of_data(row)) continue;
         if (needed)
             return read_refuse(l, parent_place(l, row->path), row->path, "missing: %s", row->help);
         if (row->type != SCHEMA_MAP) status = read_default(l, row, row->path, l->s);
@@ -246,11 +246,11 @@ void read_log_dropped(const struct loader *l)
 }
 
 static enum graft_status load(const char *path, const char *const *sets, size_t set_count,
-                              bool data_only, struct settings **settings, struct error *e)
+                              enum recipe_use use, struct settings **settings, struct error *e)
 {
     struct settings *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) return error_memory(e, "settings", sizeof *s);
-    struct loader l = {.s = s, .data_only = data_only, .e = e};
+    struct loader l = {.s = s, .use = use, .e = e};
     enum graft_status status = read_recipe(&l, path, sets, set_count);
     if (status == GRAFT_OK) status = read_tree(&l);
     if (status != GRAFT_OK) {
@@ -265,13 +265,19 @@ static enum graft_status load(const char *path, const char *const *sets, size_t 
 enum graft_status settings_load(const char *path, const char *const *sets, size_t set_count,
                                 struct settings **settings, struct error *e)
 {
-    return load(path, sets, set_count, false, settings, e);
+    return load(path, sets, set_count, USE_ALL, settings, e);
 }
 
 enum graft_status settings_load_data(const char *path, const char *const *sets, size_t set_count,
                                      struct settings **settings, struct error *e)
 {
-    return load(path, sets, set_count, true, settings, e);
+    return load(path, sets, set_count, USE_DATA, settings, e);
+}
+
+enum graft_status settings_load_run(const char *path, const char *const *sets, size_t set_count,
+                                    struct settings **settings, struct error *e)
+{
+    return load(path, sets, set_count, USE_RUN, settings, e);
 }
 
 void settings_free(struct settings *settings)

@@ -203,6 +203,10 @@ GRAFT_MUST_USE enum graft_status settings_load(const char *path, const char *con
 GRAFT_MUST_USE enum graft_status settings_load_data(const char *path, const char *const *sets,
                                                     size_t set_count, struct settings **settings,
                                                     struct error *e);
+/* The same of a run that has been: of its files only the model must be there still. */
+GRAFT_MUST_USE enum graft_status settings_load_run(const char *path, const char *const *sets,
+                                                   size_t set_count, struct settings **settings,
+                                                   struct error *e);
 void settings_free(struct settings *settings);
 
 /* Where the value of a core key ("train.batch_size") was given; NULL: it is the default. */

@@ -165,9 +165,14 @@ static enum graft_status check_path(const struct loader *l, const struct schema_
     bool folder_allowed = row->type == SCHEMA_ENTRY;
     if (stat(path, &info) != 0 || access(path, R_OK) != 0) {
         const char *why = strerror(errno);
-        return read_refuse(l, node->place, label, "%s: %s (relative paths start from %s)",
+        return read_refuse(l, node->place, label, "%s: %s (relative paths start from %s%s%s)",
                            quote_text(path, shown), why,
-                           node->place.set != 0 ? "the working directory" : "the recipe's folder");
+                           node->place.set != 0 ? "the working directory" : "the recipe's folder",
+                           strpbrk(node->text, "~$") != NULL ? "; ~ and $ stand for themselves"
+                                                             : "",
+                           l->use == USE_RUN ? "; --model names another"
+                           : folder_allowed  ? "; nothing is downloaded"
+                                             : "");
     }
     if (!S_ISREG(info.st_mode) && !(folder_allowed && S_ISDIR(info.st_mode)))
         return read_refuse(l, node->place, label, "%s is %s, expected a file%s",
@@ -175,6 +180,12 @@ static enum graft_status check_path(const struct loader *l, const struct schema_
                            S_ISDIR(info.st_mode) ? "a folder" : "not a regular file",
                            folder_allowed ? " or a folder" : "");
     return GRAFT_OK;
+}
+
+static bool must_be_there(const struct loader *l, const struct schema_key *row)
+{
+    if (row->type == SCHEMA_OUTPUT || row->type == SCHEMA_METHOD) return false;
+    return l->use != USE_RUN || strcmp(row->path, "model.path") == 0;
 }
 
 static enum graft_status read_path(const struct loader *l, const struct schema_key *row,
@@ -189,8 +200,7 @@ static enum graft_status read_path(const struct loader *l, const struct schema_k
     }
     const char *path = resolve_path(l, node);
     if (path == NULL) return read_no_memory(l);
-    if (row->type != SCHEMA_OUTPUT && row->type != SCHEMA_METHOD &&
-        (status = check_path(l, row, label, node, path)) != GRAFT_OK)
+    if (must_be_there(l, row) && (status = check_path(l, row, label, node, path)) != GRAFT_OK)
         return status;
     *out = path;
     return GRAFT_OK;
@@ -300,6 +310,37 @@ enum graft_status read_default(const struct loader *l, const struct schema_key *
     return status == GRAFT_OK ? read_value(l, row, label, value, base) : status;
 }
 
+/* What the key is called here that transformers' arguments, or a recipe's other section, have. */
+static const char *key_elsewhere(const char *key)
+{
+    static const char *const names[][2] = {
+        {"learning_rate", "optimizer.lr"},
+        {"num_train_epochs", "train.epochs"},
+        {"per_device_train_batch_size", "train.batch_size"},
+        {"gradient_accumulation_steps", "train.batch_size"},
+        {"lr_scheduler_type", "train.schedule"},
+        {"optim", "optimizer.method"},
+        {"eval_steps", "eval.every"},
+        {"save_steps", "checkpoint.every"},
+        {"save_total_limit", "checkpoint.keep"},
+        {"max_seq_length", "data.max_length"},
+        {"bf16", "model.compute"},
+        {"fp16", "model.compute"},
+        {"load_in_4bit", "model.quantize"},
+        {"model_name_or_path", "model.path"},
+        {"train_file", "data.train"},
+        {"validation_file", "data.valid"},
+        {"output_dir", "output"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(key, names[i][0]) == 0) return names[i][1];
+    for (size_t i = 0; i < schema_core.count; i++) {
+        const char *path = schema_core.keys[i].path, *dot = strrchr(path, '.');
+        if (dot != NULL && strcmp(dot + 1, key) == 0) return path;
+    }
+    return NULL;
+}
+
 enum graft_status read_unknown(const struct loader *l, const struct schema *schema,
                                const char *prefix, const struct node *child)
 {
@@ -315,6 +356,8 @@ enum graft_status read_unknown(const struct loader *l, const struct schema *sche
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i != 0 ? ", " : "", known[i]);
     const char *fault = key_fault(child->key);
     nearest = *fault == '\0' ? nearest_word(child->key, known, count) : NULL;
+    if (schema == &schema_core && key_elsewhere(child->key) != NULL)
+        nearest = key_elsewhere(child->key);
     return read_refuse(l, child->key_place, label, "unknown key%s%s%s%s (known: %s)",
                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
                        nearest != NULL ? "\"?" : "", fault, list);

@@ -47,7 +47,7 @@ static enum graft_status open_run(const char *path, const char *model, struct so
     json_write_string(&set, model != NULL ? model : "", model != NULL ? strlen(model) : 0);
     enum graft_status status =
         recipe != NULL && !set.failed
-            ? settings_load(recipe, (const char *[]){set.data}, model != NULL, &s->settings, e)
+            ? settings_load_run(recipe, (const char *[]){set.data}, model != NULL, &s->settings, e)
             : error_memory(e, "a path", strlen(path));
     mem_free(recipe);
     str_free(&set);

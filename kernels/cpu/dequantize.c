@@ -10,6 +10,13 @@
 #include "cpu/lanes.h"
 #include "ref/half.h"
 
+/* A stored f16, everywhere. */
+static __m256 spread_f16(const uint8_t *at)
+{
+    __m128i half = _mm_cvtsi32_si128(load_u16(at));
+    return _mm256_broadcastss_ps(_mm_cvtph_ps(half));
+}
+
 /* Eight codes, one a byte, times d plus m; q d is exact, so it is the reference's number. */
 static void scale_codes(__m128i codes, __m256 d, __m256 m, float *y)
 {
@@ -22,8 +29,8 @@ static void blocks_q4_1(const uint8_t *b, float *y, int64_t blocks)
 {
     const __m128i low = _mm_set1_epi8(15);
     for (int64_t i = 0; i < blocks; i++, b += 20, y += BLOCK) {
-        __m256 d = _mm256_set1_ps(f32_from_f16(load_u16(b)));
-        __m256 m = _mm256_set1_ps(f32_from_f16(load_u16(b + 2)));
+        __m256 d = spread_f16(b);
+        __m256 m = spread_f16(b + 2);
         __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(b + 4));
         __m128i q0 = _mm_and_si128(q, low), q1 = _mm_and_si128(_mm_srli_epi16(q, 4), low);
         scale_codes(q0, d, m, y);
@@ -44,7 +51,7 @@ static void blocks_q4_0(const uint8_t *b, float *y, int64_t blocks)
 {
     const __m128i low = _mm_set1_epi8(15);
     for (int64_t i = 0; i < blocks; i++, b += 18, y += BLOCK) {
-        __m256 d = _mm256_set1_ps(f32_from_f16(load_u16(b)));
+        __m256 d = spread_f16(b);
         __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(b + 2));
         __m128i q0 = _mm_and_si128(q, low), q1 = _mm_and_si128(_mm_srli_epi16(q, 4), low);
         center_codes(q0, d, y);

@@ -62,6 +62,7 @@ INLINE void compute(const struct tile *t, int rows, int vecs, bool by_rows)
 #define START(i)                                                                                   \
     if ((i) < rows) {                                                                              \
         for (int v = 0; v < vecs; v++) sum[i][v] = vec_set(0.0f);                                  \
+        for (int v = 0; v < vecs; v++) __builtin_prefetch(c + (i)*t->c_row + v * VEC, 1);          \
         if ((i) % ROWS_OF_POINTER == 0)                                                            \
             pointer[(i) / ROWS_OF_POINTER] = (const char *)t->a + (i)*step;                        \
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sums and maxima over a workgroup, right for every subgroup size: there may be more subgroups than
- * lanes in one (256 threads in subgroups of 4), so the second stage loops. Every thread gets the
- * result; every thread must call.
+ * Sums and maxima over a workgroup, right for every subgroup size, and where subgroups have fewer
+ * lanes than gl_SubgroupSize says, as on Intel's: the second stage asks for neither. Every thread
+ * gets the result; every thread must call.
  */
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -17,10 +17,9 @@ float workgroup_sum(float x)
     barrier(); /* the part may still be read by the call before */
     if (subgroupElect()) reduce_part[gl_SubgroupID] = x;
     barrier();
-    x = 0.0;
-    for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
-        x += reduce_part[i];
-    return subgroupAdd(x);
+    x = reduce_part[0];
+    for (uint i = 1; i < gl_NumSubgroups; i++) x += reduce_part[i];
+    return x;
 }
 
 /* The largest x and the lowest `at` that has it. */
@@ -35,11 +34,11 @@ void workgroup_max(inout float x, inout uint at)
     }
     barrier();
     x = reduce_part[0];
-    for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
-        x = max(x, reduce_part[i]);
-    x = subgroupMax(x);
-    at = 0xFFFFFFFFu;
-    for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
-        if (reduce_part[i] == x) at = min(at, reduce_at[i]);
-    at = subgroupMin(at);
+    at = reduce_at[0];
+    for (uint i = 1; i < gl_NumSubgroups; i++) {
+        float other = reduce_part[i];
+        uint place = reduce_at[i];
+        if (other > x || (other == x && place < at)) at = place;
+        x = max(x, other);
+    }
 }

@@ -3,7 +3,8 @@
 #
 # Speed and memory of training SmolLM2-135M with LoRA r 8 on q and v, the quick start's rows, batches
 # of 8, f32, on two cores: graft, and where GRAFT_PYTHON names a Python with torch, transformers and
-# peft also those, on the same rows in the same batches. The two take turns; the medians are printed.
+# peft also those, on the same rows in the same batches: as installed, and with tcmalloc where it is
+# found (TCMALLOC names it otherwise). All take turns; the medians are printed.
 #
 #   tests/bench/train_speed.sh [STEPS [RUNS]]      (30 steps, 3 runs)
 #
@@ -55,28 +56,39 @@ ours() {
     cat "$work/rss" >>"$work/graft.memory" && echo >>"$work/graft.memory"
     echo "graft               $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
 }
+# theirs KEY LABEL PRELOAD
 theirs() {
-    OMP_NUM_THREADS=$threads limited "$GRAFT_PYTHON" tests/bench/train_speed_peer.py "$model" "$rows" "$steps" \
-        "$work/peer.jsonl" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
-    speed_of "$work/peer.jsonl" | tee -a "$work/peer.speed" >"$work/last"
-    cat "$work/rss" >>"$work/peer.memory" && echo >>"$work/peer.memory"
-    echo "transformers + PEFT $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
+    OMP_NUM_THREADS=$threads LD_PRELOAD=$3 limited "$GRAFT_PYTHON" tests/bench/train_speed_peer.py "$model" "$rows" \
+        "$steps" "$work/peer.jsonl" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
+    speed_of "$work/peer.jsonl" | tee -a "$work/$1.speed" >"$work/last"
+    cat "$work/rss" >>"$work/$1.memory" && echo >>"$work/$1.memory"
+    echo "$2 $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
+}
+# summary KEY LABEL
+summary() {
+    awk -v l="$2" -v s="$(median "$work/$1.speed")" -v m="$(median "$work/$1.memory")" -v gs="$speed" -v gm="$memory" 'BEGIN {
+        printf "%s %6.0f tokens/s  %5.2f GiB resident; graft is %.2f times as fast with %.2f of the memory\n",
+            l, s, m / 1048576, gs / s, gm / m
+    }'
 }
 
+tcmalloc=${TCMALLOC:-$(ldconfig -p | awk '/libtcmalloc\.so/ { print $NF; exit }')}
+installed='transformers + PEFT' tuned='  with tcmalloc    '
 echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), processors $cores, $(date +%F), graft $("$build/bin/graft" --version | head -1)"
 for _ in $(seq "$runs"); do
     ours
-    if [ -n "${GRAFT_PYTHON:-}" ]; then theirs; fi
+    if [ -n "${GRAFT_PYTHON:-}" ]; then
+        theirs peer "$installed" ''
+        if [ -n "$tcmalloc" ]; then theirs tuned "$tuned" "$tcmalloc"; fi
+    fi
 done
 
 speed=$(median "$work/graft.speed") memory=$(median "$work/graft.memory")
 echo "medians of $runs runs of $steps steps:"
 awk -v s="$speed" -v m="$memory" 'BEGIN { printf "graft               %6.0f tokens/s  %5.2f GiB resident\n", s, m / 1048576 }'
 if [ -n "${GRAFT_PYTHON:-}" ]; then
-    awk -v s="$(median "$work/peer.speed")" -v m="$(median "$work/peer.memory")" -v gs="$speed" -v gm="$memory" 'BEGIN {
-        printf "transformers + PEFT %6.0f tokens/s  %5.2f GiB resident\n", s, m / 1048576
-        printf "graft is %.2f times as fast with %.2f of the memory\n", gs / s, gm / m
-    }'
+    summary peer "$installed"
+    if [ -n "$tcmalloc" ]; then summary tuned "$tuned"; fi
     awk 'BEGIN { FS = "\"loss\":" } FNR <= 3 { split($2, a, ","); print (FILENAME ~ /peer/ ? "peer " : "graft"), "loss of step", FNR, a[1] }' \
         "$work/run/steps.jsonl" "$work/peer.jsonl"
 fi

@@ -228,6 +228,8 @@ rows list.jsonl '{"text": "one"}\n["text"]\n'
 set_to 'list.jsonl:2: ' data.train=list.jsonl
 rows keys.jsonl '{"txt": "one"}\n'
 set_to 'keys.jsonl:1: keys \(txt\) of no known format: .*; known formats' data.train=keys.jsonl
+rows wrapped.json '{"version": 1, "data": [{"text": "one"}, {"text": "two"}]}\n'
+set_to 'wrapped.json:1: the rows seem to stand in a list below .data.: give' data.train=wrapped.json
 rows number.jsonl '{"text": 5}\n'
 set_to 'number.jsonl:1: .text. must be text, found a number' data.train=number.jsonl
 rows noanswer.jsonl '{"prompt": "one", "completion": "two"}\n{"prompt": "one"}\n'

@@ -137,6 +137,17 @@ gives 2 "$graft" eval "$model" --data "$data/valid.jsonl" --metrics style
 grep -q 'style: ' err || fail "style of a bare model: $(cat err)"
 cp "$model" 'a, b: [c] #d.gguf' # a path is no YAML
 gives 0 "$graft" eval answers --rows 1 --model 'a, b: [c] #d.gguf'
+mkdir -p far/away && cp -r answers far/away/run # handed on: without its rows, and the model elsewhere
+gives 2 "$graft" generate far/away/run --prompt x --model nowhere.gguf
+sed -i 's|^\(  path: \).*|\1gone.gguf|' far/away/run/recipe.yaml
+gives 2 "$graft" generate far/away/run --prompt x
+grep -q 'model.path: .*gone.gguf.*--model names another' err || fail "a model that is gone: $(cat err)"
+sed -i 's|^\(  [a-z]*: \).*jsonl"\{0,1\}$|\1gone.jsonl|' far/away/run/recipe.yaml
+gives 0 "$graft" generate far/away/run --prompt 'What does the cow say?' --model "$model"
+is "a run without its rows answers" test "$(cat out)" = moo
+gives 2 "$graft" eval far/away/run --model "$model"
+grep -q 'gone.jsonl: there is no such file; name another with --data' err || fail "rows that are gone: $(cat err)"
+gives 0 "$graft" eval far/away/run --model "$model" --rows 2 --data "$data/valid.jsonl" --metrics loss
 cp -r answers two && sed -i 's|^  train: \(.*\)|  train: [\1, \1]|' two/recipe.yaml
 gives 2 "$graft" eval two --split train
 grep -q -- '--split train: data.train names 2 files; name one with --data' err || fail "two files: $(cat err)"

@@ -134,6 +134,63 @@ static void test_learns(void **state)
     mem_free(results);
 }
 
+/* Of the SPIR-V specification. */
+enum {
+    HEADER = 5, /* words */
+    VERSION_1_5 = 0x10500,
+    OP_CAPABILITY = 17,
+    OP_DECORATE = 71,
+    BUILT_IN = 11,
+    SUBGROUP_SIZE = 36,
+    SHADER = 1,
+    FLOAT16 = 9,
+    GROUP_NON_UNIFORM = 61,
+    GROUP_NON_UNIFORM_ARITHMETIC = 63,
+    BFLOAT16_TYPE = 5116,
+    BFLOAT16_COOPERATIVE_MATRIX = 5118,
+    VULKAN_MEMORY_MODEL = 5345,
+    PHYSICAL_STORAGE_BUFFER_ADDRESSES = 5347,
+    COOPERATIVE_MATRIX = 6022
+};
+
+/* Whether a device that is opened for shaders of that name has it enabled, by device.c. */
+static bool enabled(const char *name, uint32_t capability)
+{
+    bool cooperative = strstr(name, "_coop") != NULL, bf16 = strstr(name, "_bf16") != NULL;
+    switch (capability) {
+    case SHADER:
+    case GROUP_NON_UNIFORM:
+    case GROUP_NON_UNIFORM_ARITHMETIC:
+    case PHYSICAL_STORAGE_BUFFER_ADDRESSES: return true;
+    case FLOAT16:
+    case VULKAN_MEMORY_MODEL:
+    case COOPERATIVE_MATRIX: return cooperative;
+    case BFLOAT16_TYPE:
+    case BFLOAT16_COOPERATIVE_MATRIX: return bf16;
+    default: return false;
+    }
+}
+
+/* Shaders ask for no more than what is enabled. And only those whose dispatches have full subgroups
+ * may ask how many lanes these have: Intel's driver says 32 to the others, and runs 8 or 16. */
+static void test_shaders(void **state)
+{
+    (void)state;
+    for (int shader = 0; shader < VK_SHADER_COUNT; shader++) {
+        const struct vk_code *c = &vk_shader_code[shader];
+        bool full = strstr(c->name, "_coop") != NULL || shader == VK_SHADER_RMS_NORM;
+        if (c->words > 0 && c->code[1] > VERSION_1_5) fail_msg("%s is not for 1.2", c->name);
+        for (size_t at = HEADER; at < c->words; at += c->code[at] >> 16) {
+            const uint32_t *op = &c->code[at];
+            if (op[0] == (2u << 16 | OP_CAPABILITY) && !enabled(c->name, op[1]))
+                fail_msg("%s: capability %u is not enabled", c->name, (unsigned)op[1]);
+            if (op[0] == (4u << 16 | OP_DECORATE) && op[2] == BUILT_IN && op[3] == SUBGROUP_SIZE &&
+                !full)
+                fail_msg("%s asks for the size of subgroups", c->name);
+        }
+    }
+}
+
 static void says(int32_t status, int32_t expected, const char *text)
 {
     assert_int_equal(status, expected);
@@ -222,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
+        cmocka_unit_test(test_shaders),
         cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache, set_up, tear_down),

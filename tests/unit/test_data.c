@@ -278,12 +278,12 @@ static void test_buckets(void **state)
     static const size_t largest[] = {1, 128, 129, 512, 1000, 1024, 1536, 2048, 4096, 5000, 262144};
     (void)state;
     for (size_t i = 0; i < sizeof largest / sizeof *largest; i++) {
-        size_t top = largest[i], before = 0, count = 0, size;
-        for (; (size = bucket_size(count, top)) != 0; count++) {
+        size_t top = largest[i], before = 0, count = 0;
+        for (; before < top; count++) {
+            size_t size = bucket_for(before + 1, top);
             assert_int_equal(size % 128, 0);
             assert_true(size > before);
             assert_true((size - before) * 8 <= top + 127 || size - before == 128);
-            assert_int_equal(bucket_for(before + 1, top), size);
             assert_int_equal(bucket_for(size, top), size);
             before = size;
         }

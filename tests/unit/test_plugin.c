@@ -236,7 +236,6 @@ static void test_patterns(void **state)
     };
     (void)state;
     assert_ok(create(inputs, 3, &values, &e), &e);
-    assert_true(option_values_has_patterns(values));
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct full site;
         memset(&site, 0xAA, sizeof site);

@@ -268,6 +268,10 @@ static void test_key_mistakes(void **state)
             "optimizer, train, eval, checkpoint, backend, output)");
     refused(HEAD "train:\n  max_step: 3\n",
             "r.yaml:6:3: train.max_step: unknown key; did you mean \"max_steps\"? (known: ");
+    refused(HEAD "learning_rate: 1\n",
+            "r.yaml:5:1: learning_rate: unknown key; did you mean \"optimizer.lr\"? (known: ");
+    refused(HEAD "train: {every: 3}\n",
+            "r.yaml:5:9: train.every: unknown key; did you mean \"eval.every\"? (known: ");
     refused(HEAD "train: 3\n", "r.yaml:5:8: train: found 3, expected a mapping of keys");
     refused(HEAD "train: {batch_size: 0}\n",
             "r.yaml:5:21: train.batch_size: found 0, expected an integer from 1 to 65536");
@@ -307,13 +311,17 @@ static void test_key_mistakes(void **state)
 static void test_file_mistakes(void **state)
 {
     (void)state;
-    refused("model: x.gguf\n", "r.yaml:1:8: model.path: \"x.gguf\": No such file or directory "
-                               "(relative paths start from the recipe's folder)");
+    refused("model: x.gguf\n",
+            "r.yaml:1:8: model.path: \"x.gguf\": No such file or directory "
+            "(relative paths start from the recipe's folder; nothing is downloaded)");
     refused("model: m.gguf\ndata: {train: [data/train.jsonl, data]}\n",
             "r.yaml:2:34: data.train: \"data\" is a folder, expected a file");
     refused(
         "model: m.gguf\ndata: {train: []}\n",
         "r.yaml:2:15: data.train: found a list, expected a path or a list of one or more paths");
+    refused("model: ~/x.gguf\n",
+            "r.yaml:1:8: model.path: \"~/x.gguf\": No such file or directory (relative paths start "
+            "from the recipe's folder; ~ and $ stand for themselves; nothing is downloaded)");
     refused("model: \"\"\n", "r.yaml:1:8: model.path: found \"\", expected a path");
     refused_set("data.test=none.jsonl", "--set 1: data.test: \"none.jsonl\": No such file or "
                                         "directory (relative paths start from the working "
@@ -361,7 +369,8 @@ static void test_methods(void **state)
     refused(NO_ADAPTER, "r.yaml:1:1: adapter: missing");
     refused(NO_ADAPTER "adapter: []\n", "r.yaml:4:10: adapter: found a list of 0");
     refused(NO_ADAPTER "adapter: {r: 8}\n", "r.yaml:4:10: adapter.method: missing");
-    refused(NO_ADAPTER "adapter: full\n", "r.yaml:4:10: adapter: expected a mapping");
+    refused(NO_ADAPTER "adapter: full\n", "r.yaml:4:10: adapter: found \"full\", expected a "
+                                          "mapping with a method, as {method: NAME}");
     refused(NO_ADAPTER "adapter: {method: fulll}\n",
             "r.yaml:4:19: adapter.method: no adapter is named \"fulll\"; did you mean \"full\"?");
     refused(NO_ADAPTER "adapter:\n  method: full\n  steps: 1\n  lora_alhpa: 3\n",
