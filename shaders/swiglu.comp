@@ -3,7 +3,8 @@
  *
  * y = gate * s * up,   s = 1 / (1 + exp(-gate))                                  (Shazeer 2020)
  * BACKWARD: dgate = dy * up * s * (1 + gate * (1 - s)),   dup = dy * gate * s. 1 - s is
- * 1 / (1 + exp(gate)), which does not cancel. An output may lie in an input. A thread has one number, with FOURS four.
+ * 1 / (1 + exp(gate)), which does not cancel. An output may lie in an input. A thread
+ * has one number, with FOURS four.
  */
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;

@@ -202,8 +202,7 @@ static void attention(struct vk_recorder *r, const struct vk_node *node)
     d.access[INPUTS + 1] = vk_writes(&to[1]);
     d.groups[0] = parts((uint64_t)a.args.queries * a.group, a.args.tile);
     d.groups[2] = splits;
-    if (in_rows(&a))
-        over_rows(&d, VK_SHADER_ATTENTION_ROWS, (uint64_t)a.args.queries * a.group);
+    if (in_rows(&a)) over_rows(&d, VK_SHADER_ATTENTION_ROWS, (uint64_t)a.args.queries * a.group);
     vk_dispatch(r, &d);
     if (splits > 1) join(&a, to, splits);
 }

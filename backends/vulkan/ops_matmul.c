@@ -71,8 +71,8 @@ static uint32_t cover(uint32_t count, uint32_t most)
  * loads its numbers of `a` once. */
 static struct tile scalar_tile(const struct vk_caps *caps, const struct vk_product *p)
 {
-    bool few_lanes = caps->fixed_subgroup && caps->subgroup <= FEW_LANES &&
-                     caps->shared_bytes >= WIDE_SHARED;
+    bool few_lanes =
+        caps->fixed_subgroup && caps->subgroup <= FEW_LANES && caps->shared_bytes >= WIDE_SHARED;
     struct tile t = {.shader = VK_SHADER_MATMUL, .own_count = 3};
     t.m = cover(p->m, few_lanes ? WIDE : TILE);
     t.n = cover(p->n, TILE);

@@ -46,13 +46,14 @@ static void norm(struct vk_recorder *r, const struct vk_node *node)
                              .channels = (uint32_t)channels,
                              .eps = (float)node->params.norm.eps};
     uint32_t each = rows_of(vk_caps(r), channels);
-    struct vk_dispatch d = {.shader = VK_SHADER_RMS_NORM,
-                            .constant_count = 3,
-                            .constants = {each > 1 ? THREADS : threads_of(channels), backward, each},
-                            .args = &args,
-                            .args_bytes = sizeof args,
-                            .access = {vk_reads(x), vk_reads(w), vk_writes(y)},
-                            .subgroup = each > 1 ? vk_caps(r)->subgroup : 0};
+    struct vk_dispatch d = {
+        .shader = VK_SHADER_RMS_NORM,
+        .constant_count = 3,
+        .constants = {each > 1 ? THREADS : threads_of(channels), backward, each},
+        .args = &args,
+        .args_bytes = sizeof args,
+        .access = {vk_reads(x), vk_reads(w), vk_writes(y)},
+        .subgroup = each > 1 ? vk_caps(r)->subgroup : 0};
     if (backward) d.access[3] = vk_reads(&node->in[0]);
     if (x->shape.rank == 1) { /* one row */
         args.rows = 1;

@@ -11,7 +11,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #include "attention_args.glsl"
 
-const uint MOST = 16; /* fours of a row; arrays of FOURS could not be arguments */
+const uint MOST = 8; /* fours of a row; arrays of FOURS could not be arguments */
 
 struct row_t {
     vec4 v[MOST];

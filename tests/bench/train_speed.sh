@@ -72,7 +72,7 @@ summary() {
     }'
 }
 
-tcmalloc=${TCMALLOC:-$(ldconfig -p | awk '/libtcmalloc\.so/ { print $NF; exit }')}
+tcmalloc=${TCMALLOC:-$(ldconfig -p | awk '/libtcmalloc\.so/ && !found++ { print $NF }')}
 installed='transformers + PEFT' tuned='  with tcmalloc    '
 echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), processors $cores, $(date +%F), graft $("$build/bin/graft" --version | head -1)"
 for _ in $(seq "$runs"); do
