@@ -14,7 +14,7 @@
 enum {
     FEW_ROWS = 24,
     FEW_COLUMNS = 2 * GEMM_PANEL,
-    FEW_STRIP = 64, /* columns that are computed between two parts of few_ahead */
+    FEW_STRIP = 8, /* columns that are computed between two parts of few_ahead */
     FEW_LINE = 64   /* bytes of a cache line */
 };
 

@@ -10,6 +10,22 @@
 
 enum { GROUPS = 4 /* of VEC weight rows: chains enough to hide a multiply-add's latency */ };
 
+/* The columns of one pass over a block. `pass` is a constant: a shift by a variable costs double.
+ */
+INLINE void multiply(int32_t dtype, int pass, const struct turned *t /* [GROUPS], 2 apart */,
+                     const float *x, const vec map[TABLE], struct few_ahead *ahead, vec sum[GROUPS])
+{
+    int columns = lanes_columns(dtype);
+    for (int word = 0; word < lanes_words(dtype); word++) {
+        for (int i = 0; i < columns; i++) {
+            vec number = vec_set(*x++);
+            for (int g = 0; g < GROUPS; g++)
+                sum[g] = vec_fma(number, column(dtype, t + 2 * g, pass, word, i, map), sum[g]);
+        }
+        if ((word + 1) * columns % FEW_STRIP == 0) few_fetch(ahead);
+    }
+}
+
 INLINE void compute(int32_t dtype, const struct few_stored *w, int64_t row, const float *x,
                     struct few_ahead *ahead, float *to)
 {
@@ -23,18 +39,11 @@ INLINE void compute(int32_t dtype, const struct few_stored *w, int64_t row, cons
     int64_t blocks = w->k / BLOCK;
     for (int64_t block = 0; block < blocks; block += 2) {
         int count = block + 1 < blocks ? 2 : 1;
-        few_fetch(ahead);
-        for (int g = 0; g < GROUPS; g++)
-            count == 2 ? turn_two(dtype, &l[g], block, t[g]) : turn(dtype, &l[g], block, t[g]);
+        for (int g = 0; g < GROUPS; g++) turn(dtype, &l[g], block, count, t[g]);
         for (int b = 0; b < count; b++, x += BLOCK) {
-#define MULTIPLY(i)                                                                                \
-    {                                                                                              \
-        vec number = vec_set(x[i]);                                                                \
-        for (int g = 0; g < GROUPS; g++)                                                           \
-            sum[g] = vec_fma(number, column(dtype, &t[g][b], (i), map), sum[g]);                   \
-    }
-            COLUMNS32(MULTIPLY)
-#undef MULTIPLY
+            multiply(dtype, 0, &t[0][b], x, map, ahead, sum);
+            if (lanes_passes(dtype) == 2)
+                multiply(dtype, 1, &t[0][b], x + BLOCK / 2, map, ahead, sum);
         }
     }
     for (int g = 0; g < GROUPS; g++) vec_store(to + g * VEC, sum[g]);

@@ -33,6 +33,11 @@ INLINE __m128i load16(const uint8_t *p)
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
+INLINE __m256i load32(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
 /* 16 bytes of each of eight rows: lane i of to[w] is word w, four bytes, of row i. */
 INLINE void turn_bytes(const uint8_t *from, int64_t step, __m256i to[4])
 {
@@ -48,13 +53,32 @@ INLINE void turn_bytes(const uint8_t *from, int64_t step, __m256i to[4])
     to[3] = _mm256_unpackhi_epi64(c, d);
 }
 
+/* A lane's four bytes. */
+typedef uint32_t words __attribute__((vector_size(sizeof(vec))));
+typedef int32_t signed_words __attribute__((vector_size(sizeof(vec))));
+
+INLINE vec words_floats(words w)
+{
+    return __builtin_convertvector((signed_words)w, vec);
+}
+
+/* For a shuffle of bytes. */
+INLINE __m128i byte_on_top_of_four(int byte)
+{
+    return _mm_add_epi32(_mm_setr_epi32(0, 4 << 24, 8 << 24, 12 << 24),
+                         _mm_set1_epi32((byte << 24) + 0x808080));
+}
+
 #if defined(__AVX512F__)
 #include "cpu/lanes_avx512.h"
 #else
 #include "cpu/lanes_avx2.h"
 #endif
 
-enum { TABLE = 16 / VEC /* registers of a table of sixteen numbers */ };
+enum {
+    TABLE = 16 / VEC,    /* registers of a table of sixteen numbers */
+    LOOK_UP = TABLE == 1 /* which costs as much as to convert an integer */
+};
 
 INLINE const float *floats(const struct graft_nf4 *w, uint64_t offset)
 {
@@ -70,8 +94,8 @@ INLINE float nf4_scale(const struct graft_nf4 *w, int64_t block, int nested)
 }
 
 /* BLOCK columns of VEC rows: their codes as they are stored, and what they are scaled by. A code
- * of four bits is not moved to the bottom of its word: in byte i it counts q 256^i, and d[i] is d /
- * 256^i. */
+ * of four bits that is not looked up is not moved to the bottom of its word either: in byte i it
+ * counts q 256^i, and d[i] is d / 256^i. */
 struct turned {
     words words[BLOCK / 2]; /* 16-bit types fill it */
     vec d[4], m;
@@ -93,7 +117,8 @@ INLINE void scale(int32_t dtype, words first, struct turned *t)
         return;
     }
     if (dtype == GRAFT_DTYPE_Q4_0) t->m = d * vec_set(-8.0f);
-    for (int i = 0; i < 4; i++) /* exact: f16 is far from the ends of f32 */
+    t->d[0] = d;
+    for (int i = 1; i < 4 && !LOOK_UP; i++) /* exact: f16 is far from the ends of f32 */
         t->d[i] = d * vec_set(1.0f / (float)(1u << 8 * i));
 }
 
@@ -108,81 +133,103 @@ INLINE void turn_nf4(const struct lanes *l, int64_t block, struct turned *t)
     t->d[0] = vec_load(scale);
 }
 
-/* Column block `block` after the lanes' own; `dtype` is a constant wherever this is called. */
-INLINE void turn(int32_t dtype, const struct lanes *l, int64_t block, struct turned *t)
+/* Two blocks of Q4_1 are ten words, which are turned together. */
+INLINE void turn_two_q4_1(const struct lanes *l, int64_t block, struct turned t[2])
+{
+    const uint8_t *at = l->at + block * 20;
+    words begin[8]; /* the first block, the second one's head and two words */
+    words_turn_two(at, l->row_bytes, begin);
+    words_turn(at + 24, l->row_bytes, t[1].words);
+    scale(GRAFT_DTYPE_Q4_1, begin[0], &t[0]);
+    scale(GRAFT_DTYPE_Q4_1, begin[5], &t[1]);
+    for (int i = 0; i < 4; i++) t[0].words[i] = begin[1 + i];
+}
+
+INLINE void turn_one(int32_t dtype, const struct lanes *l, int64_t block, struct turned *t)
 {
     if (dtype == GRAFT_DTYPE_NF4) {
         turn_nf4(l, block, t);
         return;
     }
     if (dtype == GRAFT_DTYPE_BF16) {
-        for (int i = 0; i < 4; i++)
-            words_turn(l->at + 2 * BLOCK * block + 16 * i, l->row_bytes, t->words + 4 * i);
+        words_turn_two(l->at + 2 * BLOCK * block, l->row_bytes, t->words);
+        words_turn_two(l->at + 2 * BLOCK * block + 32, l->row_bytes, t->words + 8);
         return;
     }
     int64_t head = dtype == GRAFT_DTYPE_Q4_1 ? 4 : 2, codes = dtype == GRAFT_DTYPE_Q8_0 ? 32 : 16;
     const uint8_t *at = l->at + block * (head + codes);
-    scale(dtype, words_gather(at, l->row_bytes), t);
-    for (int i = 0; i < codes / 16; i++)
-        words_turn(at + head + 16 * i, l->row_bytes, t->words + 4 * i);
+    words begin[4];
+    words_turn(at, l->row_bytes, begin);
+    scale(dtype, begin[0], t);
+    if (dtype == GRAFT_DTYPE_Q8_0)
+        words_turn_two(at + head, l->row_bytes, t->words);
+    else
+        words_turn(at + head, l->row_bytes, t->words);
 }
 
-/* Two blocks. Those of Q4_1 are whole words, so their heads are turned with the codes. */
-INLINE void turn_two(int32_t dtype, const struct lanes *l, int64_t block, struct turned t[2])
+/* One or two column blocks from `block` after the lanes' own; `dtype` is a constant wherever this
+ * is called. */
+INLINE void turn(int32_t dtype, const struct lanes *l, int64_t block, int count, struct turned t[2])
 {
-    if (dtype != GRAFT_DTYPE_Q4_1) {
-        turn(dtype, l, block, &t[0]);
-        turn(dtype, l, block + 1, &t[1]);
+    if (dtype == GRAFT_DTYPE_Q4_1 && count == 2) {
+        turn_two_q4_1(l, block, t);
         return;
     }
-    enum { HEAD = 4, BYTES = 20 };
-    const uint8_t *at = l->at + block * BYTES;
-    words begin[4], middle[4]; /* head, 12 bytes of codes; 4 more, head of the second, ... */
-    words_turn(at, l->row_bytes, begin);
-    words_turn(at + 16, l->row_bytes, middle);
-    words_turn(at + BYTES + HEAD, l->row_bytes, t[1].words);
-    scale(dtype, begin[0], &t[0]);
-    scale(dtype, middle[1], &t[1]);
-    for (int i = 0; i < 3; i++) t[0].words[i] = begin[1 + i];
-    t[0].words[3] = middle[0];
+    for (int i = 0; i < count; i++) turn_one(dtype, l, block + i, &t[i]);
 }
 
-/* q d + m of the low four bits of byte i of each word. q d is exact, 4 bits times 11, so one
- * rounding is what the reference's two are. */
-INLINE vec nibble(words w, int i, const struct turned *t)
+/* How a block's columns follow each other: through its words, which hold so many each; again in the
+ * high nibbles where there are two passes. */
+INLINE int lanes_passes(int32_t dtype)
 {
-    return vec_fma(words_floats(words_and(w, 15u << 8 * i)), t->d[i], t->m);
+    return dtype == GRAFT_DTYPE_Q4_1 || dtype == GRAFT_DTYPE_Q4_0 ? 2 : 1;
+}
+
+INLINE int lanes_columns(int32_t dtype)
+{
+    return dtype == GRAFT_DTYPE_NF4 ? 8 : dtype == GRAFT_DTYPE_BF16 ? 2 : 4;
+}
+
+INLINE int lanes_words(int32_t dtype)
+{
+    return BLOCK / (lanes_passes(dtype) * lanes_columns(dtype));
 }
 
 /* Byte i of each word at its top, with its sign, above zeros. */
 INLINE words byte_on_top(words w, int i)
 {
     switch (i) {
-    case 0: return words_left(w, 24);
-    case 3: return words_and(w, 0xFF000000);
+    case 0: return w << 24;
+    case 3: return w & 0xFF000000;
     default: return words_byte_on_top(w, i);
     }
 }
 
-/* The numbers of column i, a constant too; the arithmetic is the reference's. map: NF4's table. */
-INLINE vec column(int32_t dtype, const struct turned *t, int i, const vec map[TABLE])
+/* q d + m. q d is exact, 4 bits times 11, so one rounding is what the reference's two are; so is
+ * (q - 8) d, but where it is 0, it may have the other sign. */
+INLINE vec nibble(words w, int pass, int i, const struct turned *t, const vec map[TABLE])
 {
+    if (LOOK_UP) return vec_fma(words_look_up(w >> (8 * i + 4 * pass), map), t->d[0], t->m);
+    return vec_fma(words_floats((w >> 4 * pass) & 15u << 8 * i), t->d[i], t->m);
+}
+
+/* The numbers of column i of a word, in a pass, all constants but for the word; the
+ * arithmetic is the reference's. */
+INLINE vec column(int32_t dtype, const struct turned *t, int pass, int word, int i,
+                  const vec map[TABLE])
+{
+    words w = t->words[word];
     switch (dtype) {
     case GRAFT_DTYPE_Q4_1: /* byte j: column j in the low nibble, j + 16 in the high one */
-    case GRAFT_DTYPE_Q4_0: /* (q - 8) d is exact too; where it is 0, it may have the other sign */
-        return nibble(i < 16 ? t->words[i / 4] : words_right(t->words[i % 16 / 4], 4), i % 4, t);
-    case GRAFT_DTYPE_Q8_0: return words_floats(byte_on_top(t->words[i / 4], i % 4)) * t->d[0];
+    case GRAFT_DTYPE_Q4_0: return nibble(w, pass, i, t, map);
+    case GRAFT_DTYPE_Q8_0: return words_floats(byte_on_top(w, i)) * t->d[0];
     case GRAFT_DTYPE_NF4: /* byte j: column 2 j in the high nibble, 2 j + 1 in the low one */
-        return words_look_up(words_right(t->words[i / 8], i % 8 / 2 * 8 + (i % 2 == 0 ? 4 : 0)),
-                             map) *
-               t->d[0];
-    default: /* bf16 */
-        return words_as_floats(i % 2 == 0 ? words_left(t->words[i / 2], 16)
-                                          : words_and(t->words[i / 2], 0xFFFF0000));
+        return words_look_up(w >> (i / 2 * 8 + (i % 2 == 0 ? 4 : 0)), map) * t->d[0];
+    default: /* bf16 */ return (vec)(i == 0 ? w << 16 : w & 0xFFFF0000);
     }
 }
 
-/* The lanes that begin with row `row` at column `col`, and NF4's table. */
+/* The lanes that begin with row `row` at column `col`, and what a code of four bits counts. */
 INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t row, int64_t col,
                      struct lanes *l, vec map[TABLE])
 {
@@ -194,6 +241,7 @@ INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t ro
         for (int i = 0; i < TABLE; i++) map[i] = vec_load(numbers + i * VEC);
         return;
     }
+    for (int i = 0; i < TABLE * VEC; i++) map[i / VEC][i % VEC] = (float)i;
     int64_t bytes = dtype == GRAFT_DTYPE_Q4_1   ? 20 /* of a block */
                     : dtype == GRAFT_DTYPE_Q4_0 ? 18
                     : dtype == GRAFT_DTYPE_Q8_0 ? 34
@@ -201,11 +249,6 @@ INLINE void lanes_at(int32_t dtype, const void *weight, int64_t cols, int64_t ro
     l->row_bytes = cols / BLOCK * bytes;
     l->at = (const uint8_t *)weight + row * l->row_bytes + col / BLOCK * bytes;
 }
-
-/* Columns in their order, each a constant. */
-#define COLUMNS8(F, i)                                                                             \
-    F((i)) F((i) + 1) F((i) + 2) F((i) + 3) F((i) + 4) F((i) + 5) F((i) + 6) F((i) + 7)
-#define COLUMNS32(F) COLUMNS8(F, 0) COLUMNS8(F, 8) COLUMNS8(F, 16) COLUMNS8(F, 24)
 
 #endif
 

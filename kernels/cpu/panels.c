@@ -15,6 +15,14 @@
 
 #if defined(__AVX2__)
 
+/* The columns of one pass over a block. */
+INLINE void put(int32_t dtype, int pass, const struct turned *t, const vec map[TABLE], float *to)
+{
+    for (int word = 0; word < lanes_words(dtype); word++)
+        for (int i = 0; i < lanes_columns(dtype); i++, to += GEMM_PANEL)
+            vec_store(to, column(dtype, t, pass, word, i, map));
+}
+
 /* VEC rows by k columns, to[column * GEMM_PANEL + lane]. */
 INLINE void turn_columns(int32_t dtype, const void *weight, int64_t cols, int64_t row, int64_t col,
                          int64_t k, float *to)
@@ -26,11 +34,10 @@ INLINE void turn_columns(int32_t dtype, const void *weight, int64_t cols, int64_
     int64_t blocks = k / BLOCK;
     for (int64_t block = 0; block < blocks; block += 2) {
         int count = block + 1 < blocks ? 2 : 1;
-        count == 2 ? turn_two(dtype, &l, block, t) : turn(dtype, &l, block, t);
+        turn(dtype, &l, block, count, t);
         for (int b = 0; b < count; b++, to += BLOCK * GEMM_PANEL) {
-#define PUT(i) vec_store(to + (i)*GEMM_PANEL, column(dtype, &t[b], (i), map));
-            COLUMNS32(PUT)
-#undef PUT
+            put(dtype, 0, &t[b], map, to);
+            if (lanes_passes(dtype) == 2) put(dtype, 1, &t[b], map, to + BLOCK / 2 * GEMM_PANEL);
         }
     }
 }
