@@ -102,7 +102,7 @@ void four(uint i)
     if (OP == ZERO) {
         vectors(args.y).v[i] = vec4(0.0);
     } else if (OP == COPY) {
-        words(args.y).v[i] = words(args.a).v[i];
+        uint_vectors(args.y).v[i] = uint_vectors(args.a).v[i];
     } else {
         vec4 a = vectors(args.a).v[i], b = a, y;
         if (TWO) b = vectors(args.b).v[i];

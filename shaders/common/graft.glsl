@@ -20,7 +20,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer ints { int v
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer uints { uint v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer ranges { ivec2 v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer vectors { vec4 v[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer words { uvec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer uint_vectors { uvec4 v[]; };
 
 /* Live counts of this run by enum graft_rows. */
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer live_t { uint v[]; };
