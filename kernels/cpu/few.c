@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The chains of up to three rows run side by side over both panels, those of more rows over one
- * panel at a time, so that latency is hidden either way.
+ * The chains of a few rows run side by side over both panels, as many as the registers hold; those
+ * of more rows over one panel at a time, so that latency is hidden either way.
  */
 #include "cpu/few.h"
 
 #include "cpu/panels.h"
 #include "ref/quant.h"
 
+#if defined(__AVX512F__)
+enum { WIDE_ROWS = 6 }; /* of a tile over both panels */
+#else
+enum { WIDE_ROWS = 3 };
+#endif
 enum {
     MOST_ROWS = 6, /* of a tile */
-    WIDE_ROWS = 3, /* of a tile over both panels */
-    DEPTH = 128 /* columns at once, if a block is no larger: panels that stay in the first cache */
+    /* Columns at once, if a block is no larger: panels of 16 KiB, half of the first cache. */
+    DEPTH = 4096 / FEW_COLUMNS
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -50,27 +55,28 @@ INLINE void compute(const struct part *p, int rows, int vecs)
         for (int v = 0; v < vecs; v++) vec_store(p->sum + i * FEW_COLUMNS + v * VEC, sum[i][v]);
 }
 
-static void compute_one_panel(const struct part *p, int rows)
+INLINE void compute_any(const struct part *p, int rows, int vecs)
 {
     switch (rows) {
-    case 4: compute(p, 4, 2); break;
-    case 5: compute(p, 5, 2); break;
-    default: compute(p, 6, 2); break;
+    case 1: compute(p, 1, vecs); break;
+    case 2: compute(p, 2, vecs); break;
+    case 3: compute(p, 3, vecs); break;
+    case 4: compute(p, 4, vecs); break;
+    case 5: compute(p, 5, vecs); break;
+    default: compute(p, MOST_ROWS, vecs); break;
     }
 }
 
 static void compute_rows(struct part p, int rows)
 {
-    switch (rows) {
-    case 1: compute(&p, 1, 4); break;
-    case 2: compute(&p, 2, 4); break;
-    case WIDE_ROWS: compute(&p, WIDE_ROWS, 4); break;
-    default:
-        compute_one_panel(&p, rows);
-        p.panels += p.k * GEMM_PANEL;
-        p.sum += GEMM_PANEL;
-        compute_one_panel(&p, rows);
+    if (rows <= WIDE_ROWS) {
+        compute_any(&p, rows, 4);
+        return;
     }
+    compute_any(&p, rows, 2);
+    p.panels += p.k * GEMM_PANEL;
+    p.sum += GEMM_PANEL;
+    compute_any(&p, rows, 2);
 }
 
 /* sum [m, FEW_COLUMNS] goes on with x [m, k] · panels of [k, FEW_COLUMNS]. */
