@@ -296,7 +296,7 @@ enum graft_status generator_run(struct generator *g, const struct generate_reque
 }
 
 enum graft_status generator_stage(struct generator *g, size_t rows, size_t fed,
-                                  int64_t live[GRAFT_ROWS_KINDS], struct error *e)
+                                  struct generator_step *step, struct error *e)
 {
     struct feed f = {.g = g};
     size_t *slots = mem_zalloc(rows, sizeof *slots);
@@ -308,10 +308,6 @@ enum graft_status generator_stage(struct generator *g, size_t rows, size_t fed,
         want_logits(&f, i);
     }
     mem_free(slots);
-    return upload(g, f.tokens, f.wanted, live, e);
-}
-
-struct program *generator_program_of(const struct generator *g)
-{
-    return g->program;
+    *step = (struct generator_step){.program = g->program, .plan = g->plan, .logits = g->logits};
+    return upload(g, f.tokens, f.wanted, step->live, e);
 }

@@ -53,11 +53,18 @@ struct generate_request {
 GRAFT_MUST_USE enum graft_status
 generator_run(struct generator *generator, const struct generate_request *request, struct error *e);
 
-/* For timing alone: uploads a decoding step of `rows` answers (at most size.slots) that have `fed`
- * tokens (less than size.length) in the cache each; *live is what its program is to be run with. */
+/* A decoding step, for timing. */
+struct generator_step {
+    struct program *program;
+    const struct plan *plan;
+    graft_value logits; /* what a run leaves */
+    int64_t live[GRAFT_ROWS_KINDS];
+};
+
+/* Uploads a step of `rows` answers (at most size.slots) that have `fed` tokens (less than
+ * size.length) in the cache each. */
 GRAFT_MUST_USE enum graft_status generator_stage(struct generator *generator, size_t rows,
-                                                 size_t fed, int64_t live[GRAFT_ROWS_KINDS],
+                                                 size_t fed, struct generator_step *step,
                                                  struct error *e);
-struct program *generator_program_of(const struct generator *generator);
 
 #endif

@@ -38,8 +38,7 @@ static enum graft_status time_whole(const struct subject *s, double *seconds, st
     uint8_t byte;
     double began = now();
     enum graft_status status = program_run(s->program, s->live, e);
-    if (status == GRAFT_OK && s->read.id != 0)
-        status = program_read(s->program, s->read, &byte, 1, e);
+    if (status == GRAFT_OK) status = program_read(s->program, s->read, &byte, 1, e);
     double took = now() - began;
     if (took < *seconds) *seconds = took;
     return status;
@@ -148,10 +147,12 @@ static enum graft_status bench_decode(struct trainer *t, size_t rows, int64_t pa
                                       const struct graft_limits *limits, struct bench_program *out,
                                       struct error *e)
 {
-    struct subject s = {generator_program_of(t->generator), generator_plan_of(t->generator),
+    struct generator_step step = {0};
+    enum graft_status status = generator_stage(t->generator, rows, DECODE_FED, &step, e);
+    struct subject s = {step.program, step.plan, step.logits,
                         .keys = (int64_t)rows * (DECODE_FED + 1),
                         .compute = t->session->backend->compute};
-    enum graft_status status = generator_stage(t->generator, rows, DECODE_FED, s.live, e);
+    memcpy(s.live, step.live, sizeof s.live);
     out->tokens = out->rows = (int64_t)rows;
     return status == GRAFT_OK ? time_subject(&s, passes, limits, out, e) : status;
 }
