@@ -95,7 +95,7 @@ static void put_number(const struct verdict *v, struct str *out, double value, d
     double scale = v->metric->unit == METRIC_UNIT_SHARE ? 100 : 1, shown = value * scale;
     int decimals = size * scale >= 10 ? 0 : size * scale >= 1 ? 1 : size * scale >= 0.01 ? 3 : 5;
     double unit = pow(10, decimals);
-    str_puts(out, format_f64(round(shown * unit) / unit, number));
+    str_puts(out, format_plain(round(shown * unit) / unit, number));
 }
 
 /* "lower by 11 to 19 points" */
