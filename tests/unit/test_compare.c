@@ -409,6 +409,16 @@ static void the_verdict_is_as_strong_as_its_intervals(void **state)
                          "bottleneck is lower by 0.5 to 1.5 points; prefix-20 is lower by 15 to 16 "
                          "points; ia3 is lower by 67 to 68 points.",
                          NULL});
+    static const double even[M] = {0.50, 0.25, 0.48, 0.10};
+    r = made_up(methods, numbers, even, 0.05, METRIC_EXACT_MATCH);
+    says(&r, false,
+         (const char *[]){
+             "lora-r8 and bottleneck do not differ measurably in exact match on these 518 test "
+             "rows.",
+             "Of those, bottleneck trains the fewest parameters (2000).",
+             "Against lora-r8, prefix-20 is lower by 20 to 30 points; ia3 is lower by 35 to 45 "
+             "points.",
+             NULL});
     r = made_up(methods, numbers, means, 0.12, METRIC_EXACT_MATCH);
     methods[3].finished = 0;
     methods[3].error = "diverged";
