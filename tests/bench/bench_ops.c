@@ -199,6 +199,25 @@ static double sgemm_run(const struct blas *blas, const struct job *j, int thread
     return best;
 }
 
+/* Prints a row; the seconds with two threads. host: of one thread, of two. */
+static double time_job(struct program_host host[2], const struct graft_backend *backend,
+                       const struct blas *blas, const struct job *j)
+{
+    double f = 1e-9 * flops(j), seconds = 0.0;
+    printf("%-16s", j->name);
+    for (int threads = 1; threads <= 2; threads++) {
+        seconds = best_run(&host[threads - 1], backend, j);
+        printf(" %10.3f %10.1f", 1e3 * seconds, f / seconds);
+        if (blas->sgemm != NULL && j->op == GRAFT_OP_MATMUL)
+            printf(" %9.1f", f / sgemm_run(blas, j, threads));
+        else
+            printf(" %9s", "");
+    }
+    printf(" %8d\n", j->times);
+    fflush(stdout);
+    return seconds;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) tokens = strtol(argv[1], NULL, 10);
@@ -262,19 +281,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
         const struct job *j = &jobs[i];
         if (argc > 2 && strstr(j->name, argv[2]) == NULL) continue;
-        double f = 1e-9 * flops(j), two = 0.0;
-        printf("%-16s", j->name);
-        for (int threads = 1; threads <= 2; threads++) {
-            two = best_run(&host[threads - 1], backend, j);
-            printf(" %10.3f %10.1f", 1e3 * two, f / two);
-            if (blas.sgemm != NULL && j->op == GRAFT_OP_MATMUL)
-                printf(" %9.1f", f / sgemm_run(&blas, j, threads));
-            else
-                printf(" %9s", "");
-        }
-        printf(" %8d\n", j->times);
-        *(f > 0.0 ? &products : &others) += j->times * two;
-        fflush(stdout);
+        *(flops(j) > 0.0 ? &products : &others) += j->times * time_job(host, backend, &blas, j);
     }
     printf("a step on 2 threads: products %.0f ms, the rest %.0f ms (%.1f %%), %.0f tokens/s\n",
            1e3 * products, 1e3 * others, 100.0 * others / (products + others),
