@@ -101,9 +101,9 @@ static enum graft_status load_more_added(struct tokenizer *t, const json_t *conf
 
 static void name_tokens(struct tokenizer *t, const json_t *config)
 {
-    static const char *const keys[] = {"bos_token", "eos_token", "pad_token"};
-    int32_t *const ids[] = {&t->bos, &t->eos, &t->pad};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const keys[] = {"bos_token", "eos_token"};
+    int32_t *const ids[] = {&t->bos, &t->eos};
+    for (size_t i = 0; i < 2; i++) {
         const char *text = token_text(config, keys[i]);
         if (text != NULL && *ids[i] < 0) *ids[i] = tokenizer_find(t, text);
     }

@@ -297,7 +297,6 @@ static enum graft_status load_named(struct loader *l, bool add_bos)
     bool add_eos = false;
     enum graft_status status = get_id(l, KEY "bos_token_id", &t->bos);
     if (status == GRAFT_OK) status = get_id(l, KEY "eos_token_id", &t->eos);
-    if (status == GRAFT_OK) status = get_id(l, KEY "padding_token_id", &t->pad);
     if (status == GRAFT_OK && !t->byte_level)
         status = get_id(l, KEY "unknown_token_id", &t->unknown);
     if (status == GRAFT_OK) status = get_id(l, KEY "eot_token_id", &eot);

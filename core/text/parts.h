@@ -225,7 +225,7 @@ struct tokenizer {
     size_t step_count;
     int32_t before[MOST_AROUND], after[MOST_AROUND];
     size_t before_count, after_count;
-    int32_t bos, eos, pad;
+    int32_t bos, eos;
     struct decode_rules decode;
     const char *chat_template;
 };

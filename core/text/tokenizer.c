@@ -13,7 +13,7 @@ struct tokenizer *tokenizer_create(void)
 {
     struct tokenizer *t = mem_zalloc(1, sizeof *t);
     if (t == NULL) return NULL;
-    t->unknown = t->bos = t->eos = t->pad = -1;
+    t->unknown = t->bos = t->eos = -1;
     for (size_t i = 0; i < 256; i++) t->byte_ids[i] = -1;
     return t;
 }
@@ -137,8 +137,8 @@ enum graft_status tokenizer_complete(struct tokenizer *t, struct error *e)
         token->flags |= t->decode.byte_fallback ? TOKEN_BYTE : 0;
         t->byte_ids[byte] = (int32_t)id;
     }
-    int32_t *named[] = {&t->bos, &t->eos, &t->pad, &t->unknown};
-    for (size_t i = 0; i < 4; i++)
+    int32_t *named[] = {&t->bos, &t->eos, &t->unknown};
+    for (size_t i = 0; i < 3; i++)
         if (*named[i] >= 0 && ((size_t)*named[i] >= t->count || t->tokens[*named[i]].bytes == NULL))
             *named[i] = -1;
     mark_ends(t);
@@ -264,11 +264,6 @@ int32_t tokenizer_bos(const struct tokenizer *t)
 int32_t tokenizer_eos(const struct tokenizer *t)
 {
     return t->eos;
-}
-
-int32_t tokenizer_pad(const struct tokenizer *t)
-{
-    return t->pad;
 }
 
 bool tokenizer_adds_bos(const struct tokenizer *t)

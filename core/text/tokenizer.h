@@ -48,9 +48,8 @@ GRAFT_MUST_USE enum graft_status tokenizer_encode(const struct tokenizer *t, con
                                                   struct token_list *out, struct error *e);
 
 size_t tokenizer_size(const struct tokenizer *t); /* the largest id + 1 */
-int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none; so the next two */
+int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none; so the next */
 int32_t tokenizer_eos(const struct tokenizer *t);
-int32_t tokenizer_pad(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
 /* Left out of text by `skip_special`. */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);

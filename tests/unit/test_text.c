@@ -348,7 +348,6 @@ static void test_configs(void **state)
     struct tokenizer *t = load(folder);
     assert_int_equal(tokenizer_bos(t), 17);
     assert_int_equal(tokenizer_eos(t), 18);
-    assert_int_equal(tokenizer_pad(t), -1);
     assert_true(tokenizer_adds_bos(t));
     assert_true(tokenizer_ends_generation(t, 4) && tokenizer_ends_generation(t, 5));
     assert_true(tokenizer_ends_generation(t, 18));
