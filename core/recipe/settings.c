@@ -290,12 +290,6 @@ void settings_free(struct settings *settings)
     mem_free(settings);
 }
 
-const char *settings_place(const struct settings *settings, const char *key)
-{
-    const struct schema_key *row = schema_find(&schema_core, key, strlen(key));
-    return row != NULL ? settings->places.of[row - schema_core.keys] : NULL;
-}
-
 void settings_locate(const struct settings *settings, struct error *e)
 {
     size_t length = strcspn(e->text, ":");

@@ -209,9 +209,6 @@ GRAFT_MUST_USE enum graft_status settings_load_run(const char *path, const char 
                                                    struct error *e);
 void settings_free(struct settings *settings);
 
-/* Where the value of a core key ("train.batch_size") was given; NULL: it is the default. */
-const char *settings_place(const struct settings *settings, const char *key);
-
 /* For an error of a later layer, which knows the key and no file: where it begins with a core key
  * that was given ("data.max_length: ..."), the place is put in front. */
 void settings_locate(const struct settings *settings, struct error *e);

@@ -77,8 +77,6 @@ static void test_whole(void **state)
     assert_int_equal(s->checkpoint.keep, 3);
     assert_string_equal(s->backend.name, "auto");
     assert_string_equal(s->output, "runs/support-lora");
-    assert_string_equal(settings_place(s, "train.seed"), "r.yaml:30:9");
-    assert_null(settings_place(s, "backend.threads"));
     struct error late = {0};
     error_set(&late, GRAFT_E_INVALID, "train.seed: is odd");
     settings_locate(s, &late);

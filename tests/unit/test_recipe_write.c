@@ -36,7 +36,9 @@ static void test_set(void **state)
     (void)state;
     assert_ok(load_sets(HEAD, strlen(HEAD), sets, 9, &s, &e), &e);
     assert_true(s->optimizer.lr == 1e-3);
-    assert_string_equal(settings_place(s, "optimizer.lr"), "--set 2");
+    error_set(&e, GRAFT_E_INVALID, "optimizer.lr: too high");
+    settings_locate(s, &e);
+    assert_string_equal(e.text, "--set 2: optimizer.lr: too high");
     assert_int_equal(s->early_stopping.patience, 7);
     assert_int_equal(((const struct full *)option_values_get(s->adapters[0].options))->r, 16);
     assert_int_equal(s->adapters[0].target_modules.names.count, 2);
