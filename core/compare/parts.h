@@ -32,7 +32,8 @@ struct comparison {
 GRAFT_MUST_USE enum graft_status compare_measure_base(const struct compare_request *request,
                                                       const struct settings *s, const char *path,
                                                       struct answer_time *time, struct error *e);
-/* leak.c: rows that are found are GRAFT_E_INVALID, or a warning where they are allowed. */
+/* leak.c: rows that are found are GRAFT_E_INVALID, or a warning where they are allowed; those of
+ * valid are a warning where it chooses the rates alone. */
 GRAFT_MUST_USE enum graft_status compare_check_leak(const struct settings *s, bool allowed,
                                                     struct compare_leak *leak, struct error *e);
 /* folder.c: what a comparison leaves. */

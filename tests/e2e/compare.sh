@@ -164,7 +164,10 @@ grep -q 'compare: this recipe compares methods' err || fail "$(cat err)"
 gives 2 "$graft" compare "$winner/recipe.yaml" --set output=bad
 grep -q 'compare: missing' err || fail "$(cat err)"
 gives 0 compare leaks --set "data.test=$source/examples/compare/animals/train.jsonl" \
+    --set "data.valid=$source/examples/compare/animals/train.jsonl" \
     --set compare.allow_test_in_train=true --set compare.seeds='[1]'
+is "rows of valid in train are said once" \
+    test "$(grep -c '^graft: warning: data.valid: 80 of 80 rows stand in data.train too (the first: .*): rates chosen' err)" = 1
 grep -q '80 test rows stand in train' out || fail "leaked rows are not counted: $(cat out)"
 
 # --- --overwrite removes a comparison and nothing else ---
