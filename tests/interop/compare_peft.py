@@ -8,8 +8,9 @@ Run by hand (hours on a CPU, as the comparison itself):
 COMPARISON is the output folder of `graft compare`; the rows are Alpaca's, the chat template SmolLM2's.
 Each finished method with PEFT's adapter_config.json is trained in f32 with the first seed; rows come in
 an order of torch's own. Agreement: for every pair of methods that graft calls different, PEFT's
-difference has the same sign or lies in graft's interval. Methods that PEFT does not have (bottleneck
-adapters) are left out and named.
+difference has the same sign or lies in graft's interval. Bottleneck adapters, which PEFT does not have,
+are written out here in torch as AdapterHub's library defines them at its defaults; what neither has is
+left out and named.
 
 An exact match is found without generating, which ignores a trained prefix in PEFT 0.21.2 with
 transformers 5.24: greedy decoding gives the expected answer when each of its tokens, and the end of the
@@ -112,20 +113,53 @@ def measure(model, rows):
     return {"loss": nll / tokens, "exact_match": exact / len(rows)}
 
 
+# A sequential adapter after the MLP that sees the stream and is added to it: AdapterHub's "seq_bn".
+SEQ_BN = {"mh_adapter": False, "output_adapter": True, "original_ln_before": True,
+          "original_ln_after": True, "residual_before_ln": True, "adapter_residual_before_ln": False,
+          "ln_after": False, "is_parallel": False, "non_linearity": "relu", "scaling": 1.0,
+          "dropout": 0.0, "init_weights": "bert"}
+
+
+def add_bottlenecks(model, reduction_factor):
+    model.requires_grad_(False)
+    hidden = model.config.hidden_size
+    width = max(1, int(hidden / reduction_factor))
+    model.bottlenecks = torch.nn.ModuleList()
+    for layer in model.model.layers:
+        network = torch.nn.Sequential(torch.nn.Linear(hidden, width), torch.nn.ReLU(),
+                                      torch.nn.Linear(width, hidden))
+        for linear in (network[0], network[2]):
+            torch.nn.init.normal_(linear.weight, std=0.02)
+            torch.nn.init.zeros_(linear.bias)
+        layer.register_forward_hook(lambda _, __, out, network=network: out + network(out))
+        model.bottlenecks.append(network)
+    return model
+
+
+def adapted(model_file, found):
+    """The base model with a new adapter of the run's kind, or None."""
+    config = json.loads((found / "adapter_config.json").read_text())
+    if "peft_type" in config:
+        config = PeftConfig.from_pretrained(found)
+        config.inference_mode = False
+        return get_peft_model(load_model(model_file), config)
+    hub = config.get("config", {})
+    if all(hub.get(key) == value for key, value in SEQ_BN.items()):
+        return add_bottlenecks(load_model(model_file), hub["reduction_factor"])
+    return None
+
+
 def run(folder, model_file, train_rows, test_rows, report, method):
     if method["runs_finished"] == 0:
         return None
     first = next(r for r in method["runs"] if r["finished"])
     found = [p for p in (folder / "runs" / method["name"]).glob(f"lr-*/seed-{first['seed']}")
              if float(p.parent.name[3:]) == first["lr"]]
-    config = json.loads((found[0] / "adapter_config.json").read_text())
-    if "peft_type" not in config:
+    torch.manual_seed(first["seed"])
+    model = adapted(model_file, found[0])
+    if model is None:
         print(f"{method['name']}: not a method of PEFT, left out")
         return None
-    torch.manual_seed(first["seed"])
-    config = PeftConfig.from_pretrained(found[0])
-    config.inference_mode = False
-    model = get_peft_model(load_model(model_file), config)
     train(model, train_rows, yaml.safe_load(method["recipe"]), report["steps"], first["lr"],
           first["seed"])
     return measure(model, test_rows)
