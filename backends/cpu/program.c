@@ -88,12 +88,16 @@ static bool fill(struct graft_program *p, const struct graft_program_desc *desc,
     return node_legal(node, &s->call, text);
 }
 
+static uint32_t thread_count(const struct graft_host *host)
+{
+    return host->thread_count > 0 ? host->thread_count : 1;
+}
+
 /* The device's region is at least as large as p wants; *grown: by how much it grew. */
 static int32_t reserve(struct graft_program *p, uint64_t *grown)
 {
     struct graft_device *d = p->device;
-    uint64_t bytes =
-        p->shared + (uint64_t)p->stride * (d->host->thread_count > 0 ? d->host->thread_count : 1);
+    uint64_t bytes = p->shared + (uint64_t)p->stride * thread_count(d->host);
     uint64_t before = d->region != NULL ? d->region->bytes : 0;
     *grown = 0;
     if (bytes <= before) return GRAFT_OK;
@@ -209,7 +213,8 @@ int32_t cpu_program_run(struct graft_program *program, const struct graft_run *r
     struct graft_device *device = program->device;
     struct cpu_job job = {.narrow = device->narrow,
                           .shared = device->region->data,
-                          .scratch_stride = program->stride};
+                          .scratch_stride = program->stride,
+                          .threads = thread_count(device->host)};
     job.scratch = device->region->data + program->shared;
     for (uint32_t i = 0; i < program->count; i++)
         run_step(device->host, &program->steps[i], run->live, &job);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The one thread pool. Work is cut by the caller into tasks whose size depends on shapes only, so
- * results do not depend on the number of threads. Workers block all signals.
+ * The one thread pool. Work is cut by the caller into tasks of whole sums, so results do not
+ * depend on the number of threads. Workers block all signals.
  */
 #ifndef CORE_BASE_THREADS_H
 #define CORE_BASE_THREADS_H

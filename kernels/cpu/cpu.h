@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How the fast kernels are called: a node's work is cut into tasks by its shapes alone, so results
- * do not depend on the number of threads. Every file here, and the dequantizers of kernels/ref, is
+ * How the fast kernels are called: a node's work is cut into tasks by its shapes alone, or where no
+ * sum is cut, so results do not depend on the number of threads. Every file here, and the dequantizers of kernels/ref, is
  * compiled once per instruction set; isa.h gives each copy its own names.
  */
 #ifndef KERNELS_CPU_CPU_H
@@ -20,6 +20,7 @@ struct cpu_job {
     void *shared;                    /* for this node alone until it is done; aligned to 64 */
     void *scratch;                   /* thread t's begins at t * scratch_stride */
     size_t scratch_stride;
+    uint32_t threads; /* at least 1 */
 };
 
 struct cpu_size {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * out [M, N] = a · b, b of any storage type. A task is a block of rows by a block of columns; it
- * dequantizes its part of b chunk by chunk of K into panels and multiplies at once. Rows are cut
- * less where b is quantized, so that a weight is dequantized once per run for up to QUANT_ROWS
- * tokens. The sum over K is never split between tasks.
+ * turns its part of b chunk by chunk of K into panels and multiplies at once. The sum over K is
+ * never split between tasks, so a number does not depend on where rows and columns are cut: they
+ * are cut for the threads at hand.
  *
  * Up to FEW_ROWS rows (decoding) on a weight [N, K]: small panels that stay in the first cache. The
  * sums are the same, so a row's bits do not depend on how many rows there are.
@@ -17,11 +17,11 @@
 #include <stdbool.h>
 
 enum {
-    QUANT_ROWS = 1536,
-    WIDE_ROWS = 512,
-    NARROW_ROWS = 96,
-    NARROW = 256,                        /* fewer columns than this cannot occupy the threads */
+    MOST_ROWS = 1536,                    /* of a task */
     DIRECT_ROWS = 48,                    /* fewer rows than this do not pay for packing b */
+    STORED_ROWS = 24,                    /* that cost what turning b's part costs, dequantized */
+    PLAIN_ROWS = 8,                      /* or f32, */
+    ROUNDED_ROWS = 256,                  /* or rounded to what is multiplied faster */
     FEW_TASK = 32768,                    /* weights of a task of few rows, at least */
     ACROSS = GEMM_PANEL == 32 ? 96 : 48, /* columns of a task: b stored [N, K] */
     ALONG = 96,                          /* b stored [K, N]; a multiple of 32 */
@@ -40,10 +40,21 @@ struct product {
     const struct cpu_narrow *narrow; /* a is rounded first, then multiplied as bf16 */
 };
 
-static int64_t even(int64_t count, int64_t most, int64_t multiple)
+/* Of a task: as many as keep every thread at work, since b's part is turned anew for each task. */
+static int64_t rows_of_task(const struct product *p, int64_t threads)
 {
-    int64_t parts = cpu_larger(1, cpu_parts(count, most));
-    return cpu_larger(multiple, cpu_parts(cpu_parts(count, parts), multiple) * multiple);
+    int64_t multiple = p->narrow != NULL ? 2 * NARROW_TILE : GEMM_ROWS;
+    int64_t more = p->narrow != NULL ? ROUNDED_ROWS : p->stored ? STORED_ROWS : PLAIN_ROWS;
+    int64_t across = p->batch * cpu_parts(p->n, p->columns), best = multiple, least = INT64_MAX;
+    int64_t down = cpu_larger(1, cpu_parts(p->m, MOST_ROWS));
+    for (int64_t end = down + threads; down < end; down++) {
+        int64_t rows = cpu_larger(1, cpu_parts(cpu_parts(p->m, down), multiple)) * multiple;
+        int64_t turns = cpu_parts(across * cpu_parts(p->m, rows), threads);
+        if (turns * (rows + more) >= least) continue;
+        least = turns * (rows + more);
+        best = rows;
+    }
+    return best;
 }
 
 static bool wants_narrow(const struct kernel_call *call)
@@ -69,10 +80,10 @@ static struct product product_of(const struct cpu_job *job)
     p.stored = p.dtype != GRAFT_DTYPE_F32;
     if (wants_narrow(call) && p.m > NARROW_TILE) p.narrow = job->narrow;
     p.few = tb && !ta && p.m <= FEW_ROWS && p.narrow == NULL;
-    p.rows = even(p.m, p.stored ? QUANT_ROWS : p.n >= NARROW ? WIDE_ROWS : NARROW_ROWS, GEMM_ROWS);
     p.columns = tb ? ACROSS : ALONG;
     if (p.few) p.columns = FEW_COLUMNS * cpu_parts(FEW_TASK, FEW_COLUMNS * cpu_larger(1, p.k));
     if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
+    p.rows = rows_of_task(&p, job->threads);
     return p;
 }
 

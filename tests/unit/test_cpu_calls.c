@@ -235,6 +235,39 @@ static void refused_memory_is_a_status(void **state)
     program_host_fini(&host);
 }
 
+static uint32_t most_tasks;
+
+static void count_tasks(void *context, uint32_t tasks, graft_task *task, void *argument)
+{
+    if (tasks > most_tasks) most_tasks = tasks;
+    program_parallel(context, tasks, task, argument);
+}
+
+/* A product of few columns has work for eight threads, and is not cut for one. */
+static void products_are_cut_for_the_threads(void **state)
+{
+    (void)state;
+    static const struct product cases[] = {{GRAFT_DTYPE_Q4_1, 0, 600, 192, 576, 0, 1},
+                                           {GRAFT_DTYPE_Q4_1, 0, 600, 192, 576, 0, 0},
+                                           {GRAFT_DTYPE_F32, 0, 600, 8, 576, 0, 1},
+                                           {GRAFT_DTYPE_F32, 0, 576, 576, 600, 1, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (uint32_t threads = 1; threads <= 8; threads += 7) {
+            struct program_host host;
+            struct fixture f;
+            assert_true(program_host_init(&host, threads));
+            host.table.parallel = count_tasks;
+            most_tasks = 1;
+            fixture_init(&f, &host, make_matmul, &cases[i]);
+            assert_int_equal(program_build(&f.p), GRAFT_OK);
+            assert_int_equal(program_run(&f.p, TOKENS, TOKENS), GRAFT_OK);
+            assert_in_range(most_tasks, threads, 3 * threads);
+            fixture_fini(&f);
+            program_host_fini(&host);
+        }
+    }
+}
+
 /* One change to a legal product, and a word of the refusal. */
 static void malformed_programs_are_refused(void **state)
 {
@@ -318,6 +351,7 @@ int main(void)
         cmocka_unit_test(queries_do_not_depend_on_their_neighbours),
         cmocka_unit_test(scratch_may_hold_anything),
         cmocka_unit_test(refused_memory_is_a_status),
+        cmocka_unit_test(products_are_cut_for_the_threads),
         cmocka_unit_test(malformed_programs_are_refused),
         cmocka_unit_test(buffers_keep_their_bounds),
     };
