@@ -12,7 +12,6 @@
 
 enum {
     BLOCK_ROWS = 96,
-    NEAR = 256, /* columns of a no further apart than this are read where they are */
     /* From a gathered tile to the next: a line more than it has, lest all begin in one set. */
     TILE_STEP = GEMM_DEPTH * GEMM_ROWS + 16
 };
@@ -215,7 +214,7 @@ struct chunk {
 /* Rows [i, i + m) of a chunk's product. */
 static void block(const struct gemm *g, const struct chunk *h, int64_t i, int64_t m)
 {
-    bool by_rows = g->a_col == 1, far = !by_rows && g->a_col > NEAR;
+    bool by_rows = g->a_col == 1, far = !by_rows && g->a_col > GEMM_NEAR;
     const float *a = g->a + i * g->a_row + h->p * g->a_col;
     int64_t a_tile = far ? TILE_STEP : GEMM_ROWS * g->a_row;
     if (far) gather_columns(a, g->a_col, m, h->k, h->gathered);

@@ -20,6 +20,9 @@ enum { GEMM_ROWS = 6 };
 #endif
 /* A panel is GEMM_PANEL columns wide; GEMM_DEPTH is a multiple of every quantization block. */
 enum { GEMM_PANEL = 2 * VEC, GEMM_DEPTH = 256 };
+/* Columns of a no further apart than this are read where they are; else a's rows are gathered, once
+ * for all of b's columns. */
+enum { GEMM_NEAR = 256 };
 
 /* c [m, n] = (add: c +) a [m, k] · b [k, n]. One of a_row, a_col is 1. */
 struct gemm {

@@ -25,6 +25,7 @@ enum {
     FEW_TASK = 32768,                    /* weights of a task of few rows, at least */
     ACROSS = GEMM_PANEL == 32 ? 96 : 48, /* columns of a task: b stored [N, K] */
     ALONG = 96,                          /* b stored [K, N]; a multiple of 32 */
+    GATHERED = 1024,                     /* at most, where a is gathered for each task */
     LARGE_BLOCK = 256,                   /* of the K-quants */
     TILE = GEMM_DEPTH * LARGE_BLOCK
 };
@@ -81,6 +82,10 @@ static struct product product_of(const struct cpu_job *job)
     if (wants_narrow(call) && p.m > NARROW_TILE) p.narrow = job->narrow;
     p.few = tb && !ta && p.m <= FEW_ROWS && p.narrow == NULL;
     p.columns = tb ? ACROSS : ALONG;
+    if (p.a_col > GEMM_NEAR && !tb && !p.stored) {
+        int64_t parts = cpu_larger(1, cpu_parts(p.n, GATHERED));
+        p.columns = cpu_larger(1, cpu_parts(cpu_parts(p.n, parts), GEMM_PANEL)) * GEMM_PANEL;
+    }
     if (p.few) p.columns = FEW_COLUMNS * cpu_parts(FEW_TASK, FEW_COLUMNS * cpu_larger(1, p.k));
     if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
     p.rows = rows_of_task(&p, job->threads);
@@ -90,7 +95,8 @@ static struct product product_of(const struct cpu_job *job)
 static void size(const struct kernel_call *largest, struct cpu_size *size)
 {
     const int64_t *a = largest->in[0].shape.dim;
-    size->thread = 2 * TILE * sizeof(float);
+    int64_t columns = largest->params.matmul.transpose_a != 0 ? GATHERED : LARGE_BLOCK;
+    size->thread = (size_t)(TILE + GEMM_DEPTH * columns) * sizeof(float);
     /* a block's last tile reads on to whole rows of tiles */
     if (wants_narrow(largest))
         size->shared = (size_t)((a[0] + NARROW_TILE) * narrow_k(a[1])) * sizeof(uint16_t);

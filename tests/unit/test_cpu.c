@@ -53,7 +53,7 @@ static void matmul_is_the_reference(void **state)
         {GRAFT_DTYPE_F32, 0, 37, 53, 41, 1, 1},   {GRAFT_DTYPE_F32, 0, 600, 260, 257, 0, 1},
         {GRAFT_DTYPE_F32, 0, 3, 200, 2100, 0, 1}, {GRAFT_DTYPE_F32, 0, 2, 97, 65, 1, 0},
         {GRAFT_DTYPE_F32, 5, 17, 33, 19, 0, 0},   {GRAFT_DTYPE_F32, 3, 30, 9, 70, 1, 1},
-        {GRAFT_DTYPE_F32, 4, 7, 64, 12, 0, 1},
+        {GRAFT_DTYPE_F32, 4, 7, 64, 12, 0, 1},    {GRAFT_DTYPE_F32, 0, 300, 1100, 40, 1, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check(make_matmul, &cases[i]);
 }
