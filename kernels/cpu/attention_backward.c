@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The backward pass: one task per document and key/value head, so that dk and dv have one writer;
- * then one per KEYS of the prefix and key/value head, which goes over all queries for dpk and dpv.
+ * The backward pass: a task takes a key/value head and the queries of a document, so that dk and dv
+ * have one writer. Of a long document it takes a part of the queries, as much work as each other
+ * part; what all but the first make of dk and dv lies apart and is added in the second phase, which
+ * has a task besides per KEYS of the prefix and key/value head, over all queries for dpk and dpv.
  */
 #include "cpu/attention.h"
 
 #include "cpu/exp.h"
 #include "cpu/row.h"
+
+enum { PARTS = 4, LONG = 512 /* tokens of a document in parts */ };
 
 /* Probabilities and dp = v.do become, in place, p and the gradient of the product q.k. */
 static void slopes(const struct heads *a, const struct tile *t, const float *lse,
@@ -99,16 +103,30 @@ static struct heads heads_with(const struct cpu_job *job, void *scratch)
     return attention_heads(job, (float *)scratch + back_floats(size));
 }
 
+/* shared: number of documents, where each begins, T, then numbers of T tokens that are not used any
+ * more when the first phase begins; from here on, dk and dv of the parts but the first. */
+static size_t list_bytes(int64_t queries)
+{
+    return (size_t)(2 * queries + 2 + 15) / 16 * 16 * sizeof(int32_t);
+}
+
+/* Their numbers. */
+static int64_t apart_floats(const struct heads *a)
+{
+    return a->queries >= LONG && a->keys == a->queries ? 2 * a->keys * a->g * a->size : 0;
+}
+
 static void backward_size(const struct kernel_call *largest, struct cpu_size *size)
 {
     int64_t d = largest->params.attention.head_size;
-    size->shared = (size_t)(2 * largest->in[0].shape.dim[0] + 2) * sizeof(int32_t);
+    struct heads a = attention_heads(&(struct cpu_job){.call = *largest}, NULL);
+    size->shared = list_bytes(a.queries) + (size_t)((PARTS - 1) * apart_floats(&a)) * sizeof(float);
     size->thread =
         (size_t)back_floats(d) * sizeof(float) + (size_t)attention_words(d) * sizeof(uint16_t);
 }
 
-/* shared: number of documents, where each begins, T. Token t begins one if no later token sees a
- * key before t and no earlier one sees a key from t on. */
+/* Token t begins a document if no later token sees a key before t and no earlier one sees a key
+ * from t on. */
 static uint32_t backward_tasks(struct cpu_job *job)
 {
     struct heads a = attention_heads(job, NULL);
@@ -129,7 +147,26 @@ static uint32_t backward_tasks(struct cpu_job *job)
     if (count == 0) begin[count++] = 0;
     begin[count] = (int32_t)a.queries;
     *(int32_t *)job->shared = count;
-    return (uint32_t)(count * a.g);
+    return (uint32_t)(count * PARTS * a.g);
+}
+
+/* The queries of part p of document [t0, t1), which see about as many keys as those of another. */
+static struct cpu_range part_of(const struct heads *a, int64_t t0, int64_t t1, int64_t p)
+{
+    static const int64_t shares[PARTS + 1] = {0, 512, 724, 887, 1024}; /* 1024 sqrt(p / 4) */
+    int64_t length = t1 - t0;
+    if (apart_floats(a) == 0 || length < LONG)
+        return p == 0 ? (struct cpu_range){t0, t1} : (struct cpu_range){t1, t1};
+    return (struct cpu_range){t0 + length * shares[p] / 1024, t0 + length * shares[p + 1] / 1024};
+}
+
+/* dk and dv become those of part p > 0. */
+static void set_apart(struct heads *a, void *shared, int64_t p)
+{
+    float *at = (float *)(void *)((char *)shared + list_bytes(a->queries));
+    at += (p - 1) * apart_floats(a);
+    if (a->dk != NULL) a->dk = at;
+    if (a->dv != NULL) a->dv = at + a->keys * a->g * a->size;
 }
 
 static void clear_rows(const struct heads *a, float *x, int64_t s0, int64_t s1, int64_t g)
@@ -142,24 +179,27 @@ static void backward(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     struct heads a = heads_with(job, scratch);
     const int32_t *begin = (const int32_t *)job->shared + 1;
-    int64_t at = index / a.g, g = index % a.g, t0 = begin[at], t1 = begin[at + 1];
+    int64_t at = index / (PARTS * a.g), p = index / a.g % PARTS, g = index % a.g;
+    int64_t t0 = begin[at], t1 = begin[at + 1];
+    struct cpu_range part = part_of(&a, t0, t1, p);
+    if (part.begin == part.end && p > 0) return;
+    if (p > 0) set_apart(&a, job->shared, p);
     bool own = a.keys == a.queries; /* else one task has all keys */
     clear_rows(&a, a.dk, own ? t0 : 0, own ? t1 : a.keys, g);
     clear_rows(&a, a.dv, own ? t0 : 0, own ? t1 : a.keys, g);
-    for (int64_t t = t0; t < t1; t += a.tokens) {
+    for (int64_t t = part.begin; t < part.end; t += a.tokens) {
         for (int64_t h = g * a.group; h < (g + 1) * a.group; h += a.heads) {
             struct tile tile;
-            attention_tile(&tile, &a, t, cpu_smaller(t1, t + a.tokens), h, g);
+            attention_tile(&tile, &a, t, cpu_smaller(part.end, t + a.tokens), h, g);
             backward_tile(&a, &tile, scratch);
         }
     }
 }
 
-static uint32_t prefix_tasks(struct cpu_job *job)
+static uint32_t prefix_tasks(const struct heads *a)
 {
-    struct heads a = attention_heads(job, NULL);
-    if (a.dpk == NULL && a.dpv == NULL) return 0;
-    return (uint32_t)(cpu_parts(a.prefix, KEYS) * a.g);
+    if (a->dpk == NULL && a->dpv == NULL) return 0;
+    return (uint32_t)(cpu_parts(a->prefix, KEYS) * a->g);
 }
 
 static void prefix_backward(const struct cpu_job *job, uint32_t index, void *scratch)
@@ -183,5 +223,46 @@ static void prefix_backward(const struct cpu_job *job, uint32_t index, void *scr
         }
 }
 
+static void add_rows(const struct heads *a, const float *from, float *to, int64_t s0, int64_t s1,
+                     int64_t g)
+{
+    for (int64_t s = s0; to != NULL && s < s1; s++) {
+        int64_t at = (s * a->g + g) * a->size;
+        for (int64_t d = 0; d < a->size; d++) to[at + d] += from[at + d];
+    }
+}
+
+/* The parts of one document in their order. */
+static void add_parts(const struct cpu_job *job, uint32_t index)
+{
+    struct heads a = attention_heads(job, NULL);
+    const int32_t *begin = (const int32_t *)job->shared + 1;
+    int64_t t0 = begin[index / a.g], t1 = begin[index / a.g + 1], g = index % a.g;
+    for (int64_t p = 1; p < PARTS && t1 - t0 >= LONG; p++) {
+        struct heads apart = a;
+        set_apart(&apart, job->shared, p);
+        add_rows(&a, apart.dk, a.dk, t0, t1, g);
+        add_rows(&a, apart.dv, a.dv, t0, t1, g);
+    }
+}
+
+static uint32_t second_tasks(struct cpu_job *job)
+{
+    struct heads a = attention_heads(job, NULL);
+    int64_t documents = apart_floats(&a) > 0 ? *(const int32_t *)job->shared : 0;
+    if (a.dk == NULL && a.dv == NULL) documents = 0;
+    return prefix_tasks(&a) + (uint32_t)(documents * a.g);
+}
+
+static void second(const struct cpu_job *job, uint32_t index, void *scratch)
+{
+    struct heads a = attention_heads(job, NULL);
+    uint32_t prefix = prefix_tasks(&a);
+    if (index < prefix)
+        prefix_backward(job, index, scratch);
+    else
+        add_parts(job, index - prefix);
+}
+
 const struct cpu_kernel cpu_attention_backward = {
-    backward_size, {{backward_tasks, backward}, {prefix_tasks, prefix_backward}}};
+    backward_size, {{backward_tasks, backward}, {second_tasks, second}}};

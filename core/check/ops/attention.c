@@ -33,10 +33,13 @@ static const struct size {
     {17, 17, 0, 2, 2, 256, 0, 0, true, 0, false},
     {17, 13, 0, 1, 1, 300, 0, 0, true, 0, false},
     {130, 130, 0, 8, 2, 32, 100, 50, false, 0, false},
+    {700, 690, 0, 4, 2, 8, 0, 0, true, 0, false},
+    {600, 520, 0, 3, 1, 10, 70, 0, true, 0, false},
     {33, 33, 0, 4, 2, 8, 0, 0, false, 1, false},
     {70, 41, 0, 9, 3, 16, 5, 0, false, 7, false},
     {40, 40, 0, 4, 1, 24, 7, 30, true, 20, false},
     {130, 128, 0, 2, 2, 32, 0, 0, false, 20, false},
+    {600, 600, 0, 4, 2, 8, 0, 0, true, 9, false},
     {9, 0, 0, 2, 1, 8, 0, 0, false, 7, false},
     {30, 29, 0, 2, 1, 300, 0, 0, false, 20, false},
     {17, 17, 0, 2, 1, 64, 0, 2, true, 300, false},
@@ -56,7 +59,7 @@ static const struct size {
 };
 
 /* The first with a prefix; the ends of the packed ones and of all. */
-enum { PREFIX = 15, ALL = sizeof sizes / sizeof sizes[0], PACKED = ALL - 8 };
+enum { PREFIX = 17, ALL = sizeof sizes / sizeof sizes[0], PACKED = ALL - 8 };
 
 static void make_prefix(struct check_case *c, const struct size *s)
 {
