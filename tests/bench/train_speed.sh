@@ -3,8 +3,8 @@
 #
 # Speed and memory of training SmolLM2-135M with LoRA r 8 on q and v, the quick start's rows, batches
 # of 8, f32, on two cores: graft, and where GRAFT_PYTHON names a Python with torch, transformers and
-# peft also those, on the same rows in the same batches: as installed, and with tcmalloc where it is
-# found (TCMALLOC names it otherwise). All take turns; the medians are printed.
+# peft also those, on the same rows in the same batches: as installed, with tcmalloc where it is found
+# (TCMALLOC names it otherwise), and over a base in bf16. All take turns; the medians are printed.
 #
 #   tests/bench/train_speed.sh [STEPS [RUNS]]      (30 steps, 3 runs)
 #
@@ -56,11 +56,11 @@ ours() {
     cat "$work/rss" >>"$work/graft.memory" && echo >>"$work/graft.memory"
     echo "graft               $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
 }
-# theirs KEY LABEL PRELOAD
+# theirs KEY LABEL PRELOAD DTYPE
 theirs() {
     OMP_NUM_THREADS=$threads LD_PRELOAD=$3 limited "$GRAFT_PYTHON" tests/bench/train_speed_peer.py "$model" "$rows" \
-        "$steps" "$work/peer.jsonl" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
-    speed_of "$work/peer.jsonl" | tee -a "$work/$1.speed" >"$work/last"
+        "$steps" "$work/$1.jsonl" "$4" >/dev/null 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
+    speed_of "$work/$1.jsonl" | tee -a "$work/$1.speed" >"$work/last"
     cat "$work/rss" >>"$work/$1.memory" && echo >>"$work/$1.memory"
     echo "$2 $(cat "$work/last") tokens/s, $(($(cat "$work/rss") / 1024)) MiB"
 }
@@ -73,13 +73,14 @@ summary() {
 }
 
 tcmalloc=${TCMALLOC:-$(ldconfig -p | awk '/libtcmalloc\.so/ && !found++ { print $NF }')}
-installed='transformers + PEFT' tuned='  with tcmalloc    '
+installed='transformers + PEFT' tuned='  with tcmalloc    ' half='  base in bf16     '
 echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), processors $cores, $(date +%F), graft $("$build/bin/graft" --version | head -1)"
 for _ in $(seq "$runs"); do
     ours
     if [ -n "${GRAFT_PYTHON:-}" ]; then
-        theirs peer "$installed" ''
-        if [ -n "$tcmalloc" ]; then theirs tuned "$tuned" "$tcmalloc"; fi
+        theirs peer "$installed" '' float32
+        if [ -n "$tcmalloc" ]; then theirs tuned "$tuned" "$tcmalloc" float32; fi
+        theirs half "$half" "$tcmalloc" bfloat16
     fi
 done
 
@@ -89,6 +90,7 @@ awk -v s="$speed" -v m="$memory" 'BEGIN { printf "graft               %6.0f toke
 if [ -n "${GRAFT_PYTHON:-}" ]; then
     summary peer "$installed"
     if [ -n "$tcmalloc" ]; then summary tuned "$tuned"; fi
+    summary half "$half"
     awk 'BEGIN { FS = "\"loss\":" } FNR <= 3 { split($2, a, ","); print (FILENAME ~ /peer/ ? "peer " : "graft"), "loss of step", FNR, a[1] }' \
         "$work/run/steps.jsonl" "$work/peer.jsonl"
 fi

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same job by transformers + PEFT in true f32, for train_speed.sh.
+"""The same job by transformers + PEFT, for train_speed.sh: in true f32, or over a base in bf16 with
+the adapter in f32, as PEFT makes it.
 
-usage: train_speed_peer.py MODEL.gguf ROWS.jsonl STEPS OUTPUT.jsonl
+usage: train_speed_peer.py MODEL.gguf ROWS.jsonl STEPS OUTPUT.jsonl float32|bfloat16
 Writes one line per step with the keys of graft's steps.jsonl. The batches are the rows in file order,
 padded to the longest of eight; tokens are counted without the padding.
 """
@@ -17,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 BATCH = 8
 model_file, rows_file, steps, output = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+dtype = getattr(torch, sys.argv[5])
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-# bf16 products in place of f32 ones would be another job.
+# bf16 products in place of f32 ones unasked would be another job.
 torch.set_float32_matmul_precision("highest")
 torch.backends.mkldnn.matmul.fp32_precision = "ieee"
 
@@ -27,7 +29,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
 # transformers reads this GGUF without the rule that splits digits; put it back.
 tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
     [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=dtype)
 torch.manual_seed(0)
 model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, task_type="CAUSAL_LM",
                                          target_modules=["q_proj", "v_proj"]))
