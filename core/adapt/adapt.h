@@ -73,7 +73,8 @@ bool adapt_wraps_head(const struct adapt *adapt);
  * false where all are 1 and `scales` was not written. */
 bool adapt_lr_scales(const struct adapt *adapt, float *scales);
 int64_t adapt_parameters(const struct adapt *adapt); /* trained numbers */
-size_t adapt_sites(const struct adapt *adapt);       /* wrapped ones, all adapters together */
+/* Sites that have parameters of their own, all adapters together; 0: the method's are the model's. */
+size_t adapt_sites(const struct adapt *adapt);
 
 /* Draws every parameter from the seed, then lets `init_from` folders replace them. After
  * store_allocate(STORE_ADAPTER). */

@@ -37,12 +37,12 @@ static struct parameter *add_parameter(struct adapt *a, size_t layer, const char
     struct parameter *p = &a->parameters[a->parameter_count++];
     *p = (struct parameter){.adapter = layer,
                             .key = key,
+                            .site = d->site != NULL ? a->frame->model_site : NULL,
                             .stored = stored,
                             .init = d->init,
                             .scale = d->scale,
                             .lr_scale = d->lr_scale != 0 ? d->lr_scale : 1.0,
                             .unsaved = d->unsaved != 0,
-                            .shared = d->site == NULL,
                             .computed = d->initial.id != 0};
     return p;
 }

@@ -13,11 +13,12 @@
 /* A parameter of one adapter. */
 struct parameter {
     size_t adapter;
-    const char *key; /* "SITE.NAME", or NAME for shared ones */
+    const char *key;               /* "SITE.NAME", or NAME for shared ones */
+    const struct model_site *site; /* NULL: shared */
     const struct stored *stored;
     int32_t init;
     double scale, lr_scale;
-    bool unsaved, shared, computed; /* computed: begins as a value of the init program */
+    bool unsaved, computed; /* computed: begins as a value of the init program */
 };
 
 /* What is trained of a site's own numbers. */

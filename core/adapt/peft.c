@@ -220,7 +220,7 @@ static const char *file_key(const struct adapt *a, const struct parameter *p, st
 {
     enum graft_layout layout = adapt_layout(a, p->adapter);
     if (layout == GRAFT_LAYOUT_ADAPTERHUB) return hub_key(p, arena);
-    return p->shared ? p->key : adapt_site_key(a, p->adapter, p->key, arena);
+    return p->site == NULL ? p->key : adapt_site_key(a, p->adapter, p->key, arena);
 }
 
 const char *adapt_site_key(const struct adapt *a, size_t adapter, const char *key,

@@ -489,7 +489,13 @@ int64_t adapt_parameters(const struct adapt *a)
 size_t adapt_sites(const struct adapt *a)
 {
     size_t total = 0;
-    for (size_t l = 0; l < a->layer_count; l++) total += a->layers[l].site_count;
+    for (size_t i = 0; i < a->parameter_count; i++) {
+        const struct parameter *p = &a->parameters[i];
+        bool first = p->site != NULL;
+        for (size_t k = 0; k < i && first; k++)
+            first = a->parameters[k].site != p->site || a->parameters[k].adapter != p->adapter;
+        total += first;
+    }
     return total;
 }
 

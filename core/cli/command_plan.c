@@ -15,8 +15,10 @@ static void plan_text(const struct train_plan *plan, struct str *out)
             str_printf(out, "%-16s %12s\n", plan->classes[i].name,
                        format_bytes((uint64_t)plan->classes[i].planned, size));
     str_printf(out, "%-16s %12s\n\n", "total", format_bytes((uint64_t)plan->total, size));
-    str_printf(out, "%lld trained numbers at %zu layers, beside %lld frozen ones\n",
-               (long long)plan->parameters, plan->sites, (long long)plan->base_parameters);
+    str_printf(out, "%lld trained numbers", (long long)plan->parameters);
+    if (plan->sites != 0)
+        str_printf(out, " at %zu layer%s", plan->sites, plan->sites == 1 ? "" : "s");
+    str_printf(out, ", beside %lld frozen ones\n", (long long)plan->base_parameters);
     str_printf(out, "%lld steps, micro-batches of at most %zu tokens, gradient checkpointing %s\n",
                (long long)plan->steps, plan->micro_batch_tokens, plan->recompute ? "on" : "off");
 }

@@ -48,6 +48,8 @@ is "other rows with another seed" test "$(grep -h -A1 'order sha256' \
 gives 0 "$graft" data check "$recipe"
 gives 0 "$graft" data show "$recipe" --row 1
 gives 0 "$graft" plan "$recipe"
+# Five blocks have an adapter after the MLP; that they have none after attention is no layer.
+is "layers are those that are trained" grep -q 'trained numbers at 5 layers, ' out
 is "a plan of each method" test "$(grep -cE '^(lora-r4|bottleneck)$|^total ' out)" = 4
 gives 1 "$graft" plan "$recipe" --set compare.methods.0.adapter.r=1000
 grep -q ': r: 1000 exceeds' out || fail "the method that does not fit is not told: $(cat out)"
