@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdarg.h>
@@ -38,6 +39,16 @@ void str_puts(struct str *s, const char *text)
 void str_putc(struct str *s, char c)
 {
     str_add(s, &c, 1);
+}
+
+void str_count(struct str *s, uint64_t count)
+{
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+    for (int i = 0; i < length; i++) {
+        if (i != 0 && (length - i) % 3 == 0) str_putc(s, ',');
+        str_putc(s, digits[i]);
+    }
 }
 
 void str_printf(struct str *s, const char *format, ...)

@@ -24,7 +24,8 @@ void str_add(struct str *s, const char *bytes, size_t length);
 void str_puts(struct str *s, const char *text);
 void str_putc(struct str *s, char c);
 void str_printf(struct str *s, const char *format, ...) GRAFT_PRINTF(2, 3);
-void str_clear(struct str *s); /* keeps the memory */
+void str_count(struct str *s, uint64_t count); /* "4,038" */
+void str_clear(struct str *s);                 /* keeps the memory */
 void str_free(struct str *s);
 char *str_take(struct str *s); /* the caller frees with mem_free; NULL if failed */
 

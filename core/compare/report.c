@@ -389,12 +389,6 @@ static enum graft_status add_verdict(struct builder *b)
     return b->r.verdict_count != SIZE_MAX ? GRAFT_OK : no_memory(b);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 static enum graft_status fill(struct builder *b, const struct settings *s)
 {
     const struct settings_compare *c = b->c->settings;
@@ -402,7 +396,7 @@ static enum graft_status fill(struct builder *b, const struct settings *s)
     b->methods = need(b, count, sizeof *b->methods);
     b->runs = need(b, count, sizeof *b->runs);
     b->r = (struct report_compare){
-        .data = arena_strdup(&b->arena, base_name(s->data.train.items[0])),
+        .data = arena_strdup(&b->arena, path_last(s->data.train.items[0], 2)),
         .split = s->data.test != NULL ? "test" : "valid",
         .rows = b->c->base.count,
         .steps = b->c->state.steps,

@@ -174,8 +174,9 @@ static void say_cheapest(struct verdict *v)
         if (v->r->methods[v->order[i]].trainable_parameters <
             v->r->methods[best].trainable_parameters)
             best = v->order[i];
-    str_printf(&s, "Of those, %s trains the fewest parameters (%llu).", v->r->methods[best].name,
-               (unsigned long long)v->r->methods[best].trainable_parameters);
+    str_printf(&s, "Of those, %s trains the fewest parameters (", v->r->methods[best].name);
+    str_count(&s, (uint64_t)v->r->methods[best].trainable_parameters);
+    str_puts(&s, ").");
     say(v, &s);
 }
 

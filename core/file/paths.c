@@ -41,6 +41,13 @@ char *path_join(const char *folder, const char *name)
     return mem_format("%s%s%s", folder, slash ? "" : "/", name);
 }
 
+const char *path_last(const char *path, int count)
+{
+    size_t at = trimmed(path);
+    while (at > 0 && (path[at - 1] != '/' || --count > 0)) at--;
+    return path[at] != '\0' ? path + at : path;
+}
+
 bool path_is_plain(const char *name)
 {
     return name[0] != '\0' && strpbrk(name, "/\\") == NULL && strcmp(name, ".") != 0 &&

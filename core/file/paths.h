@@ -16,6 +16,10 @@ char *path_temporary(const char *path, unsigned n); /* "PATH.tmp-PID-N", without
 char *path_parent(const char *path);                /* "." for a plain name */
 char *path_join(const char *folder, const char *name);
 
+/* Where the last `count` names of a path begin: of "data/shop/train.jsonl" with 2
+ * "shop/train.jsonl". Slashes at its end belong to the last. */
+const char *path_last(const char *path, int count);
+
 /* Is it a name without folders: not empty, no slash or backslash, not "." or ".."? */
 bool path_is_plain(const char *name);
 

@@ -77,7 +77,7 @@ static void add_tick_text(struct str *out, double value, double step)
     if (decimals > 5 && clean != 0)
         str_puts(out, format_f32((float)clean, number));
     else if (clean >= 10000)
-        add_count(out, (uint64_t)llround(clean));
+        str_count(out, (uint64_t)llround(clean));
     else
         add_fixed(out, clean, clean == 0 ? 0 : decimals);
 }

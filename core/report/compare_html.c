@@ -27,12 +27,12 @@ static void put_head(struct str *out, const struct report_compare *r)
         add_escaped(out, r->model);
         str_puts(out, " \xC2\xB7 ");
     }
-    add_count(out, (uint64_t)r->steps);
+    str_count(out, (uint64_t)r->steps);
     str_puts(out, " steps of ");
-    add_count(out, (uint64_t)r->batch_size);
+    str_count(out, (uint64_t)r->batch_size);
     str_printf(out, " rows \xC2\xB7 %zu seed%s \xC2\xB7 measured on ", r->seed_count,
                r->seed_count == 1 ? "" : "s");
-    add_count(out, r->rows);
+    str_count(out, r->rows);
     str_puts(out, " held-out rows of ");
     add_escaped(out, r->split);
     str_puts(out, "</p></div></header>");
@@ -74,7 +74,7 @@ static void put_score_cells(struct str *out, const struct report_compare *r,
 static void put_cost_cells(struct str *out, const struct report_method *m)
 {
     cell_begin(out);
-    add_count(out, m->trainable_parameters);
+    str_count(out, m->trainable_parameters);
     str_puts(out, "</td>");
     cell_begin(out);
     add_size(out, (int64_t)m->adapter_bytes);
@@ -86,7 +86,7 @@ static void put_cost_cells(struct str *out, const struct report_method *m)
     str_puts(out, " used</span></td>");
     cell_begin(out);
     if (isfinite(m->tokens_per_second))
-        add_count(out, (uint64_t)llround(fabs(m->tokens_per_second)));
+        str_count(out, (uint64_t)llround(fabs(m->tokens_per_second)));
     str_puts(out, "</td>");
     cell_begin(out);
     add_duration(out, m->seconds);
@@ -247,7 +247,7 @@ static void put_seeds(struct str *out, const struct report_compare *r)
     add_fact(out, "device", r->device);
     for (size_t i = 0; i < r->seed_count; i++) {
         str_printf(out, "<tr><th>seed %lld</th><td>", (long long)r->seeds[i].seed);
-        add_count(out, r->seeds[i].trained_tokens);
+        str_count(out, r->seeds[i].trained_tokens);
         str_puts(out, " trained tokens, rows and order ");
         const char *order = r->seeds[i].order != NULL ? r->seeds[i].order : "";
         add_escaped_bytes(out, order, strnlen(order, 16));

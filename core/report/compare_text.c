@@ -116,12 +116,12 @@ static void put_costs(struct str *out, const struct report_compare *r)
         const struct report_method *method = &r->methods[m];
         str_puts(cell(&t, m + 1, 0), method->name);
         if (method->finished == 0) continue;
-        add_count(cell(&t, m + 1, 1), method->trainable_parameters);
+        str_count(cell(&t, m + 1, 1), method->trainable_parameters);
         add_size(cell(&t, m + 1, 2), (int64_t)method->adapter_bytes);
         add_size(cell(&t, m + 1, 3), method->memory_planned);
         add_size(cell(&t, m + 1, 4), method->memory_used);
         if (isfinite(method->tokens_per_second))
-            add_count(cell(&t, m + 1, 5), (uint64_t)llround(fabs(method->tokens_per_second)));
+            str_count(cell(&t, m + 1, 5), (uint64_t)llround(fabs(method->tokens_per_second)));
         add_duration(cell(&t, m + 1, 6), method->all_seconds);
         add_latency(cell(&t, m + 1, 7), method->first_token);
         add_latency(cell(&t, m + 1, 8), method->per_token);

@@ -48,7 +48,7 @@ static void add_head(struct str *out, const struct report *r)
     add_title(out, r);
     str_puts(out, "</h1><p>");
     if (r->step_count != 0) {
-        add_count(out, r->steps[r->step_count - 1].step);
+        str_count(out, r->steps[r->step_count - 1].step);
         str_puts(out, " steps");
         if (isfinite(r->seconds)) {
             str_puts(out, " in ");
@@ -57,7 +57,7 @@ static void add_head(struct str *out, const struct report *r)
         str_puts(out, " \xC2\xB7 ");
     }
     str_puts(out, "measured on ");
-    add_count(out, r->rows);
+    str_count(out, r->rows);
     str_printf(out, " held-out row%s of ", r->rows == 1 ? "" : "s");
     add_escaped(out, text_or(r->split, "valid"));
     str_puts(out, "</p></div></header>");
@@ -232,13 +232,13 @@ void add_fact(struct str *out, const char *name, const char *value)
 static void add_parameters(struct str *out, const struct report *r)
 {
     fact_begin(out, "trained");
-    add_count(out, r->trainable_parameters);
+    str_count(out, r->trainable_parameters);
     str_puts(out, " parameters");
     if (r->total_parameters != 0) {
         str_puts(out, " (");
         add_fixed(out, 100.0 * (double)r->trainable_parameters / (double)r->total_parameters, 2);
         str_puts(out, " % of ");
-        add_count(out, r->total_parameters);
+        str_count(out, r->total_parameters);
         str_putc(out, ')');
     }
     str_puts(out, "</td></tr>");
@@ -254,7 +254,7 @@ static void add_facts(struct str *out, const struct report *r)
     add_parameters(out, r);
     if (isfinite(r->tokens_per_second)) {
         fact_begin(out, "speed");
-        add_count(out, (uint64_t)llround(fabs(r->tokens_per_second)));
+        str_count(out, (uint64_t)llround(fabs(r->tokens_per_second)));
         str_puts(out, " tokens/s</td></tr>");
     }
     if (isfinite(r->seconds)) {

@@ -58,16 +58,6 @@ void add_value(struct str *out, enum metric_unit unit, double value)
     }
 }
 
-void add_count(struct str *out, uint64_t count)
-{
-    char digits[32];
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
-    for (int i = 0; i < length; i++) {
-        if (i != 0 && (length - i) % 3 == 0) str_putc(out, ',');
-        str_putc(out, digits[i]);
-    }
-}
-
 void add_duration(struct str *out, double seconds)
 {
     if (!isfinite(seconds) || seconds < 0 || seconds > 1e9) {
@@ -90,9 +80,9 @@ uint64_t share_count(double share, size_t rows)
 
 void add_row_change(struct str *out, const struct report_metric *m, size_t rows)
 {
-    add_count(out, share_count(m->before, rows));
+    str_count(out, share_count(m->before, rows));
     str_puts(out, " \xE2\x86\x92 ");
-    add_count(out, share_count(m->after, rows));
+    str_count(out, share_count(m->after, rows));
     str_puts(out, " of ");
-    add_count(out, rows);
+    str_count(out, rows);
 }

@@ -15,8 +15,6 @@ void add_figure(struct str *out, double value);
 bool measured(const struct report_metric *m); /* before or after */
 /* A metric's value as its unit is written. */
 void add_value(struct str *out, enum metric_unit unit, double value);
-/* "4,038" */
-void add_count(struct str *out, uint64_t count);
 /* "1 h 02 min", "3 min 07 s", "12 s" */
 void add_duration(struct str *out, double seconds);
 /* How many rows a share of them is. */

@@ -58,7 +58,7 @@ void report_text(const struct report *r, struct str *out)
     for (size_t i = 0; i < r->metric_count; i++) widen(&width, r->metrics[i].metric);
     str_printf(out, "%-*s%*s%*s   (%s, ", width, "", VALUE_WIDTH, "before", VALUE_WIDTH, "after",
                r->split == NULL ? "valid" : r->split);
-    add_count(out, r->rows);
+    str_count(out, r->rows);
     str_puts(out, r->rows == 1 ? " row)\n" : " rows)\n");
     for (size_t i = 0; i < r->metric_count; i++) {
         const struct report_metric *m = &r->metrics[i];

@@ -15,13 +15,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* The last part of a path: "SmolLM2-135M-Instruct.Q4_1.gguf". */
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 static enum graft_status write_text(const struct trainer *t, const char *name, struct str *text,
                                     struct error *e)
 {
@@ -48,7 +41,7 @@ static enum graft_status save_stack(struct trainer *t, struct error *e)
             status = folder_make(folder, e);
         if (status == GRAFT_OK) {
             json_array_append_new(list, json_string(name));
-            status = adapt_save(t->session->adapt, i, folder, base_name(t->settings->model.path),
+            status = adapt_save(t->session->adapt, i, folder, path_last(t->settings->model.path, 1),
                                 t->session->backend, e);
         }
         mem_free(folder);
@@ -67,7 +60,7 @@ static enum graft_status save_adapters(struct trainer *t, struct error *e)
 {
     if (t->settings->adapter_count > 1) return save_stack(t, e);
     return adapt_save(t->session->adapt, 0, run_folder_path(t->folder),
-                      base_name(t->settings->model.path), t->session->backend, e);
+                      path_last(t->settings->model.path, 1), t->session->backend, e);
 }
 
 /* The passport */
@@ -95,10 +88,10 @@ static void add_file(struct passport *p, const char *what, const char *path)
 {
     char hex[HASH_HEX_SIZE], value[1200];
     if (path_kind(path) != PATH_FILE || hash_file_hex(path, hex, NULL) != GRAFT_OK) {
-        add_field(p, what, base_name(path));
+        add_field(p, what, path_last(path, 1));
         return;
     }
-    snprintf(value, sizeof value, "%s sha256 %s", base_name(path), hex);
+    snprintf(value, sizeof value, "%s sha256 %s", path_last(path, 1), hex);
     add_field(p, what, value);
 }
 
@@ -202,7 +195,7 @@ static enum graft_status write_rows(const struct trainer *t, struct error *e)
     if (!t->has_final) return GRAFT_OK;
     for (size_t i = 0; i < t->after.count; i++) {
         size_t source = t->final.tokens.rows[i].source;
-        const struct eval_row_line line = {.file = base_name(data_row_file(&t->final.rows, source)),
+        const struct eval_row_line line = {.file = path_last(data_row_file(&t->final.rows, source), 1),
                                            .line = t->final.rows.rows[source].line,
                                            .expected = t->after.rows[i].expected,
                                            .before =
@@ -231,7 +224,8 @@ static void method_text(const struct trainer *t, struct str *out)
         if (json_is_integer(rank)) str_printf(out, " r=%lld", (long long)json_integer_value(rank));
         json_decref(options);
     }
-    str_printf(out, " on %zu layers", adapt_sites(t->session->adapt));
+    size_t sites = adapt_sites(t->session->adapt);
+    if (sites != 0) str_printf(out, " on %zu layer%s", sites, sites == 1 ? "" : "s");
 }
 
 static enum graft_status write_reports(struct trainer *t, const struct passport *p,
@@ -249,7 +243,7 @@ static enum graft_status write_reports(struct trainer *t, const struct passport 
         .method = method.data,
         .optimizer = t->settings->optimizer.method,
         .device = device_name(t->session->device),
-        .data = base_name(t->settings->data.train.items[0]),
+        .data = path_last(t->settings->data.train.items[0], 2),
         .split = t->final_name,
         .rows = t->final.count,
         .metrics = metrics,

@@ -47,6 +47,10 @@ static void test_numbers(void **state)
     assert_string_equal(format_plain(2e-4, text), "0.0002");
     assert_string_equal(format_plain(1e300, text), "1e+300");
     assert_string_equal(format_plain(NAN, text), "null");
+    struct str counts = {0};
+    for (uint64_t n = 999; n <= 1000000; n *= 1001) str_count(&counts, n), str_putc(&counts, ' ');
+    assert_string_equal(counts.data, "999 999,999 ");
+    str_free(&counts);
     float third = 1.0f / 3.0f;
     assert_true(parse_double(format_f32(third, text), &d) && (float)d == third);
 }

@@ -398,7 +398,7 @@ static void the_verdict_is_as_strong_as_its_intervals(void **state)
          (const char *[]){
              "lora-r8 and bottleneck do not differ measurably in exact match on these 518 "
              "test rows.",
-             "Of those, bottleneck trains the fewest parameters (2000).",
+             "Of those, bottleneck trains the fewest parameters (2,000).",
              "Against lora-r8, prefix-20 is lower by 11 to 19 points; ia3 is lower by "
              "63 to 71 points.",
              NULL});
@@ -415,7 +415,7 @@ static void the_verdict_is_as_strong_as_its_intervals(void **state)
          (const char *[]){
              "lora-r8 and bottleneck do not differ measurably in exact match on these 518 test "
              "rows.",
-             "Of those, bottleneck trains the fewest parameters (2000).",
+             "Of those, bottleneck trains the fewest parameters (2,000).",
              "Against lora-r8, prefix-20 is lower by 20 to 30 points; ia3 is lower by 35 to 45 "
              "points.",
              NULL});
@@ -429,7 +429,7 @@ static void the_verdict_is_as_strong_as_its_intervals(void **state)
          (const char *[]){
              "lora-r8 and bottleneck do not differ measurably in exact match on these 518 test "
              "rows.",
-             "Of those, bottleneck trains the fewest parameters (2000).",
+             "Of those, bottleneck trains the fewest parameters (2,000).",
              "Against lora-r8, prefix-20 is lower by 3 to 27 points.",
              "prefix-20: 0 of 1 seeds failed; its figures are of the rest. ia3 failed.",
              "One seed: how far another would move these figures is not known. The rates were "
@@ -451,7 +451,7 @@ static void a_loss_is_better_when_lower_and_a_floor_is_said(void **state)
          (const char *[]){
              "lora-r8 and bottleneck do not differ measurably in loss on these 518 test "
              "rows.",
-             "Of those, bottleneck trains the fewest parameters (2000).",
+             "Of those, bottleneck trains the fewest parameters (2,000).",
              "Against lora-r8, prefix-20 is higher by 0.23 to 0.27; ia3 is higher by 2.4 "
              "to 2.5.",
              "Not measurably better than the base model: ia3.", NULL});

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "file/atomic.h"
+#include "file/paths.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -276,6 +277,17 @@ static void test_writable(void **state)
     assert_non_null(strstr(e.text, "/proc/self/graft"));
 }
 
+static void test_last_names(void **state)
+{
+    (void)state;
+    assert_string_equal(path_last("data/shop/train.jsonl", 1), "train.jsonl");
+    assert_string_equal(path_last("data/shop/train.jsonl", 2), "shop/train.jsonl");
+    assert_string_equal(path_last("shop/train.jsonl", 2), "shop/train.jsonl");
+    assert_string_equal(path_last("train.jsonl", 2), "train.jsonl");
+    assert_string_equal(path_last("/models/tiny/", 1), "tiny/");
+    assert_string_equal(path_last("/", 1), "/");
+}
+
 static void test_lock(void **state)
 {
     struct file_lock *lock = NULL, *second = NULL;
@@ -354,7 +366,7 @@ int main(void)
         cmocka_unit_test(test_killed),       cmocka_unit_test(test_folder),
         cmocka_unit_test(test_folder_taken), cmocka_unit_test(test_writable),
         cmocka_unit_test(test_lock),         cmocka_unit_test(test_lock_of_the_dead),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_allocations),  cmocka_unit_test(test_last_names),
     };
     return cmocka_run_group_tests(tests, setup, teardown) != 0;
 }
