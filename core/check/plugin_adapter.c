@@ -36,6 +36,9 @@ void adapter_builds(const struct plugin *plugin, struct finding *f)
         finding_set(f, VERDICT_FAIL, "with the default options the loss is not finite");
     else if (adapt_parameters(s.session.adapt) == 0)
         finding_set(f, VERDICT_FAIL, "it has no trained parameter");
+    else if (adapt_sites(s.session.adapt) == 0)
+        finding_set(f, VERDICT_OK, "%lld trained numbers of the model on a Llama of 2 layers",
+                    (long long)adapt_parameters(s.session.adapt));
     else
         finding_set(f, VERDICT_OK, "%zu sites, %lld trained numbers on a Llama of 2 layers",
                     adapt_sites(s.session.adapt), (long long)adapt_parameters(s.session.adapt));
