@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How the fast kernels are called: a node's work is cut into tasks by its shapes alone, or where no
- * sum is cut, so results do not depend on the number of threads. Every file here, and the dequantizers of kernels/ref, is
- * compiled once per instruction set; isa.h gives each copy its own names.
+ * sum is cut, so results do not depend on the number of threads. Every file here, and the
+ * dequantizers of kernels/ref, is compiled once per instruction set; isa.h gives each copy its own
+ * names.
  */
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H

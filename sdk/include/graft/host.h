@@ -31,8 +31,8 @@ struct graft_host {
     void (*error)(void *context, const char *text);
 
     /* Runs task for every index below `tasks` on the one pool and returns when all are done.
-     * Only from a call that the host made into the plugin; never from a task. Cut work by shapes,
-     * not by thread_count, or results will depend on the number of threads. */
+     * Only from a call that the host made into the plugin; never from a task. Cut no sum
+     * by thread_count, or results will depend on the number of threads. */
     uint32_t thread_count;
     void (*parallel)(void *context, uint32_t tasks, graft_task *task, void *argument);
 
