@@ -312,11 +312,13 @@ void gemm_pack_columns(const float *from, int64_t row, int64_t k, int64_t n, flo
         const float *rows = from + j * row;
         float *to = panels + j * k;
         int64_t whole_columns = columns / TURNED * TURNED, whole_k = k / 4 * 4;
+        if (columns < GEMM_PANEL) memset(to, 0, (size_t)(k * GEMM_PANEL) * sizeof *to);
         for (int64_t p = 0; p < whole_k; p += 4)
             for (int64_t i = 0; i < whole_columns; i += TURNED)
                 turn_rows(rows + i * row + p, row, to + p * GEMM_PANEL + i);
-        for (int64_t p = 0; p < k; p++)
-            for (int64_t i = p < whole_k ? whole_columns : 0; i < GEMM_PANEL; i++)
-                to[p * GEMM_PANEL + i] = i < columns ? rows[i * row + p] : 0.0f;
+        for (int64_t i = whole_columns; i < columns; i++)
+            for (int64_t p = 0; p < whole_k; p++) to[p * GEMM_PANEL + i] = rows[i * row + p];
+        for (int64_t p = whole_k; p < k; p++)
+            for (int64_t i = 0; i < columns; i++) to[p * GEMM_PANEL + i] = rows[i * row + p];
     }
 }
