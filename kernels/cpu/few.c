@@ -24,12 +24,6 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* One row may need no panels. */
-static int64_t depth_of(const struct few *f)
-{
-    return f->m == 1 || quant_block(f->dtype) > DEPTH ? GEMM_DEPTH : DEPTH;
-}
-
 struct part {
     const float *x;
     int64_t x_row, k;
@@ -67,37 +61,37 @@ INLINE void compute_any(const struct part *p, int rows, int vecs)
     }
 }
 
-static void compute_rows(struct part p, int rows)
+static void compute_rows(struct part p, int rows, int64_t n)
 {
-    if (rows <= WIDE_ROWS) {
+    if (n > GEMM_PANEL && rows <= WIDE_ROWS) {
         compute_any(&p, rows, 4);
         return;
     }
     compute_any(&p, rows, 2);
+    if (n <= GEMM_PANEL) return;
     p.panels += p.k * GEMM_PANEL;
     p.sum += GEMM_PANEL;
     compute_any(&p, rows, 2);
 }
 
-/* sum [m, FEW_COLUMNS] goes on with x [m, k] · panels of [k, FEW_COLUMNS]. */
+/* sum [m, FEW_COLUMNS] goes on with x [m, k] · panels of [k, n], n at most FEW_COLUMNS. */
 static void multiply(const float *x, int64_t x_row, int64_t m, int64_t k, const float *panels,
-                     float *sum)
+                     int64_t n, float *sum)
 {
     int64_t groups = (m + MOST_ROWS - 1) / MOST_ROWS;
     for (int64_t i = 0, left = m; left > 0; groups--) {
         int64_t rows = (left + groups - 1) / groups;
         struct part p = {x + i * x_row, x_row, k, panels, sum + i * FEW_COLUMNS};
-        compute_rows(p, (int)rows);
+        compute_rows(p, (int)rows, n);
         i += rows;
         left -= rows;
     }
 }
 
-/* Up to FEW_COLUMNS weight rows from `first`, fetched in so many parts. */
-static struct few_ahead rows_ahead(const struct few *f, int64_t first, int64_t parts)
+struct few_ahead few_rows_ahead(const struct few *f, int64_t first, int64_t n, int64_t parts)
 {
-    int64_t bytes, n = smaller(FEW_COLUMNS, f->rows - first);
-    const uint8_t *at = cpu_weight_rows(f->dtype, f->weight, f->cols, first, n, &bytes);
+    int64_t bytes, there = smaller(n, f->rows - first);
+    const uint8_t *at = cpu_weight_rows(f->dtype, f->weight, f->cols, first, there, &bytes);
     int64_t lines = (bytes + FEW_LINE * parts - 1) / (FEW_LINE * parts);
     return (struct few_ahead){at, at + bytes, lines * FEW_LINE};
 }
@@ -106,29 +100,24 @@ static struct few_ahead rows_ahead(const struct few *f, int64_t first, int64_t p
 static void depth_sum(const struct few *f, int64_t first, int64_t n, int64_t k, int64_t end,
                       struct few_ahead *ahead, float *tile, float *panels, float *sum)
 {
-    int64_t depth = depth_of(f);
+    int64_t depth = quant_block(f->dtype) > DEPTH ? GEMM_DEPTH : DEPTH;
     memset(sum, 0, (size_t)(f->m * FEW_COLUMNS) * sizeof *sum);
     for (; k < end; k += depth) {
         int64_t part = smaller(depth, end - k);
-        struct few_stored w = {f->dtype, f->weight, f->cols, first, k, part};
-        if (f->m == 1 && n == FEW_COLUMNS && few_stored_row(&w, f->x + k, ahead, sum)) continue;
         for (int64_t i = 0; i < part; i += FEW_STRIP) few_fetch(ahead);
-        if (n <= GEMM_PANEL) /* both panels are read */
-            memset(panels + part * GEMM_PANEL, 0, (size_t)(part * GEMM_PANEL) * sizeof *panels);
         cpu_panels(f->dtype, f->weight, f->cols, first, n, k, part, tile, panels);
-        multiply(f->x + k, f->cols, f->m, part, panels, sum);
+        multiply(f->x + k, f->cols, f->m, part, panels, n, sum);
     }
 }
 
-void few_product(const struct few *f, float *tile, float *panels)
+/* Columns from j on. */
+static void through_panels(const struct few *f, int64_t j, float *tile, float *panels)
 {
     float sum[FEW_ROWS * FEW_COLUMNS];
     int64_t parts = f->cols / FEW_STRIP + 1;
-    struct few_ahead ahead = rows_ahead(f, f->first, 1);
-    few_fetch(&ahead);
-    for (int64_t j = 0; j < f->n; j += FEW_COLUMNS) {
+    for (; j < f->n; j += FEW_COLUMNS) {
         int64_t n = smaller(FEW_COLUMNS, f->n - j);
-        ahead = rows_ahead(f, f->first + j + n, parts);
+        struct few_ahead ahead = few_rows_ahead(f, f->first + j + n, FEW_COLUMNS, parts);
         for (int64_t k = 0; k < f->cols || k == 0; k += GEMM_DEPTH) {
             depth_sum(f, f->first + j, n, k, smaller(k + GEMM_DEPTH, f->cols), &ahead, tile, panels,
                       sum);
@@ -138,4 +127,9 @@ void few_product(const struct few *f, float *tile, float *panels)
             }
         }
     }
+}
+
+void few_product(const struct few *f, float *tile, float *panels)
+{
+    through_panels(f, few_stored(f), tile, panels);
 }

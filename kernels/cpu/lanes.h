@@ -213,12 +213,11 @@ INLINE vec nibble(words w, int pass, int i, const struct turned *t, const vec ma
     return vec_fma(words_floats((w >> 4 * pass) & 15u << 8 * i), t->d[i], t->m);
 }
 
-/* The numbers of column i of a word, in a pass, all constants but for the word; the
+/* The numbers of column i of w, a word of t's, in a pass; type, pass and i are constants. The
  * arithmetic is the reference's. */
-INLINE vec column(int32_t dtype, const struct turned *t, int pass, int word, int i,
+INLINE vec column(int32_t dtype, const struct turned *t, int pass, words w, int i,
                   const vec map[TABLE])
 {
-    words w = t->words[word];
     switch (dtype) {
     case GRAFT_DTYPE_Q4_1: /* byte j: column j in the low nibble, j + 16 in the high one */
     case GRAFT_DTYPE_Q4_0: return nibble(w, pass, i, t, map);

@@ -5,8 +5,9 @@
  * never split between tasks, so a number does not depend on where rows and columns are cut: they
  * are cut for the threads at hand.
  *
- * Up to FEW_ROWS rows (decoding) on a weight [N, K]: small panels that stay in the first cache. The
- * sums are the same, so a row's bits do not depend on how many rows there are.
+ * Up to FEW_ROWS rows (decoding) on a weight [N, K] go straight from its codes to the sums, or
+ * through small panels that stay in the first cache. The sums are the same, so a row's bits do not
+ * depend on how many rows there are.
  */
 #include "cpu/cpu.h"
 #include "cpu/dequantize.h"
@@ -86,9 +87,9 @@ static struct product product_of(const struct cpu_job *job)
         int64_t parts = cpu_larger(1, cpu_parts(p.n, GATHERED));
         p.columns = cpu_larger(1, cpu_parts(cpu_parts(p.n, parts), GEMM_PANEL)) * GEMM_PANEL;
     }
-    if (p.few) p.columns = FEW_COLUMNS * cpu_parts(FEW_TASK, FEW_COLUMNS * cpu_larger(1, p.k));
+    if (p.few) p.columns = GEMM_PANEL * cpu_parts(FEW_TASK, GEMM_PANEL * cpu_larger(1, p.k));
     if (!tb && quant_block(p.dtype) == LARGE_BLOCK) p.columns = LARGE_BLOCK;
-    p.rows = rows_of_task(&p, job->threads);
+    p.rows = p.few ? FEW_ROWS : rows_of_task(&p, job->threads);
     return p;
 }
 
@@ -97,9 +98,11 @@ static void size(const struct kernel_call *largest, struct cpu_size *size)
     const int64_t *a = largest->in[0].shape.dim;
     int64_t columns = largest->params.matmul.transpose_a != 0 ? GATHERED : LARGE_BLOCK;
     size->thread = (size_t)(TILE + GEMM_DEPTH * columns) * sizeof(float);
+    if (largest->params.matmul.transpose_b != 0 && few_knows(FEW_ROWS, largest->in[1].dtype, a[1]))
+        size->shared = (size_t)few_turned(cpu_smaller(a[0], FEW_ROWS), a[1]) * sizeof(float);
     /* a block's last tile reads on to whole rows of tiles */
-    if (wants_narrow(largest))
-        size->shared = (size_t)((a[0] + NARROW_TILE) * narrow_k(a[1])) * sizeof(uint16_t);
+    size_t words = wants_narrow(largest) ? (size_t)((a[0] + NARROW_TILE) * narrow_k(a[1])) : 0;
+    if (words * sizeof(uint16_t) > size->shared) size->shared = words * sizeof(uint16_t);
 }
 
 static uint32_t tasks(struct cpu_job *job)
@@ -110,11 +113,12 @@ static uint32_t tasks(struct cpu_job *job)
 }
 
 static void few_rows(const struct product *p, const void *b, int64_t column, const struct gemm *g,
-                     float *tile)
+                     const float *turned, float *tile)
 {
     struct few f = {.dtype = p->dtype, .weight = b, .rows = p->n, .cols = p->k, .first = column};
     f.n = g->n;
     f.x = g->a;
+    f.turned = turned;
     f.m = g->m;
     f.c = g->c;
     f.c_row = g->c_row;
@@ -164,20 +168,27 @@ static void weight_columns(const struct product *p, const void *b, int64_t colum
     }
 }
 
-static uint32_t round_tasks(struct cpu_job *job)
+/* What comes before the product: a is rounded, or its few rows are turned. */
+static uint32_t prepare_tasks(struct cpu_job *job)
 {
     if (job->call.out[0].data == NULL) return 0;
     struct product p = product_of(job);
-    return p.narrow != NULL ? cpu_row_tasks(p.m, p.k) : 0;
+    if (p.narrow != NULL) return cpu_row_tasks(p.m, p.k);
+    return p.few && p.m > 1 && few_knows(p.m, p.dtype, p.k) ? 1 : 0;
 }
 
-static void round_rows(const struct cpu_job *job, uint32_t index, void *scratch)
+static void prepare(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     (void)scratch;
     struct product p = product_of(job);
+    const float *a = job->call.in[0].data;
+    if (p.narrow == NULL) {
+        few_turn(a, p.m, p.k, job->shared);
+        return;
+    }
     struct cpu_range rows = cpu_piece(p.m, cpu_rows_per_task(p.k), index);
-    narrow_pack_a((const float *)job->call.in[0].data + rows.begin * p.k, p.k,
-                  rows.end - rows.begin, p.k, (uint16_t *)job->shared + rows.begin * narrow_k(p.k));
+    narrow_pack_a(a + rows.begin * p.k, p.k, rows.end - rows.begin, p.k,
+                  (uint16_t *)job->shared + rows.begin * narrow_k(p.k));
 }
 
 /* g is the task's product but for its operands: rows from `row` on of what was rounded. */
@@ -229,11 +240,11 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     if (p.narrow != NULL)
         narrow_block(&p, job, rows.begin, columns.begin, &g, scratch);
     else if (p.few)
-        few_rows(&p, b, columns.begin, &g, scratch);
+        few_rows(&p, b, columns.begin, &g, job->shared, scratch);
     else if (p.turned)
         weight_rows(&p, b, columns.begin, &g, scratch);
     else
         weight_columns(&p, b, columns.begin, &g, scratch);
 }
 
-const struct cpu_kernel cpu_matmul = {size, {{round_tasks, round_rows}, {tasks, run}}};
+const struct cpu_kernel cpu_matmul = {size, {{prepare_tasks, prepare}, {tasks, run}}};

@@ -20,7 +20,7 @@ INLINE void put(int32_t dtype, int pass, const struct turned *t, const vec map[T
 {
     for (int word = 0; word < lanes_words(dtype); word++)
         for (int i = 0; i < lanes_columns(dtype); i++, to += GEMM_PANEL)
-            vec_store(to, column(dtype, t, pass, word, i, map));
+            vec_store(to, column(dtype, t, pass, t->words[word], i, map));
 }
 
 /* VEC rows by k columns, to[column * GEMM_PANEL + lane]. */
