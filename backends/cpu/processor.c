@@ -64,6 +64,9 @@ static bool always(void)
 /* The best first; the last is every processor's. */
 static const struct cpu_path paths[] = {
 #if defined(CPU_NARROW_ALWAYS)
+#ifdef CPU_HAVE_X86
+    {"emulated512", &cpu_kernels_avx512, &CPU_NARROW_ALWAYS, has_avx512},
+#endif
     {"emulated", &cpu_kernels_baseline, &CPU_NARROW_ALWAYS, always},
 #endif
 #ifdef CPU_HAVE_NARROW

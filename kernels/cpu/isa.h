@@ -26,6 +26,7 @@
 #define narrow_pack_a CPU_NAME(narrow_pack_a)
 #define narrow_pack_rows CPU_NAME(narrow_pack_rows)
 #define narrow_pack_columns CPU_NAME(narrow_pack_columns)
+#define narrow_panels CPU_NAME(narrow_panels)
 #define cpu_binary CPU_NAME(cpu_binary)
 #define cpu_unary CPU_NAME(cpu_unary)
 #define cpu_sum CPU_NAME(cpu_sum)

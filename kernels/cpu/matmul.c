@@ -201,17 +201,17 @@ static void narrow_block(const struct product *p, const struct cpu_job *job, int
     product.c = g->c;
     product.c_row = g->c_row;
     for (int64_t k = 0; k < p->k; k += NARROW_DEPTH) {
-        int64_t depth = cpu_smaller(NARROW_DEPTH, p->k - k), line = p->turned ? depth : g->n;
-        const float *b = tile;
-        if (!p->stored) {
-            line = p->turned ? p->k : p->n;
-            b = p->turned ? plain + column * line + k : plain + k * line + column;
+        int64_t depth = cpu_smaller(NARROW_DEPTH, p->k - k);
+        if (p->turned && p->stored) {
+            narrow_panels(p->dtype, plain, p->k, column, g->n, k, depth, tile, panels);
         } else if (p->turned) {
-            cpu_dequantize(p->dtype, plain, p->k, column, g->n, k, depth, tile);
-        } else {
+            narrow_pack_columns(plain + column * p->k + k, p->k, depth, g->n, panels);
+        } else if (p->stored) {
             cpu_dequantize(p->dtype, plain, p->n, k, depth, column, g->n, tile);
+            narrow_pack_rows(tile, g->n, depth, g->n, panels);
+        } else {
+            narrow_pack_rows(plain + k * p->n + column, p->n, depth, g->n, panels);
         }
-        (p->turned ? narrow_pack_columns : narrow_pack_rows)(b, line, depth, g->n, panels);
         product.k = narrow_k(depth);
         product.a = (const uint16_t *)job->shared + row * product.a_row + k;
         product.add = k > 0;

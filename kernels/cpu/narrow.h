@@ -49,6 +49,10 @@ void narrow_pack_a(const float *from, int64_t row, int64_t rows, int64_t k, uint
 void narrow_pack_rows(const float *from, int64_t row, int64_t k, int64_t n, uint16_t *panels);
 /* b[p, j] = from[j * row + p] */
 void narrow_pack_columns(const float *from, int64_t row, int64_t k, int64_t n, uint16_t *panels);
+/* b[p, j] is column col0 + p of weight row row0 + j, of any storage type; tile: room for the part.
+ */
+void narrow_panels(int32_t dtype, const void *weight, int64_t cols, int64_t row0, int64_t n,
+                   int64_t col0, int64_t k, float *tile, uint16_t *panels);
 
 /* The rest of a tile at an edge: c [m, n] = (add: c +) tile. */
 static inline void narrow_edge(const float *tile, int64_t tile_row, int64_t m, int64_t n, float *c,
