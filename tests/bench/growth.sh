@@ -56,10 +56,11 @@ length() {
         done
     done
 }
+# Keys and values have 192 columns, so that is the largest r.
 rank() {
     rows 4 512
     for target in '[q_proj, v_proj]' all-linear; do
-        for r in 4 8 64 256; do
+        for r in 4 8 64 192; do
             line "r $r, $target" --set train.batch_size=4 --set adapter.r=$r --set "adapter.target_modules=$target"
         done
     done
