@@ -139,13 +139,9 @@ INLINE void compute_any(int32_t dtype, int groups, const struct pass *p)
 static void compute_groups(int groups, const struct pass *p)
 {
 #define CASE(type)                                                                                 \
-    case type: compute_any(type, groups, p); break
+    case type: compute_any(type, groups, p); break;
     switch (p->f->dtype) {
-        CASE(GRAFT_DTYPE_Q4_1);
-        CASE(GRAFT_DTYPE_Q4_0);
-        CASE(GRAFT_DTYPE_Q8_0);
-        CASE(GRAFT_DTYPE_NF4);
-        CASE(GRAFT_DTYPE_BF16);
+        LANES_TYPES(CASE)
     default: break;
     }
 #undef CASE

@@ -101,10 +101,23 @@ struct turned {
     vec d[4], m;
 };
 
+/* The types with a short cut, for a switch over them: a type is a constant wherever it counts. */
+#define LANES_TYPES(CASE)                                                                          \
+    CASE(GRAFT_DTYPE_Q4_1)                                                                         \
+    CASE(GRAFT_DTYPE_Q4_0)                                                                         \
+    CASE(GRAFT_DTYPE_Q8_0)                                                                         \
+    CASE(GRAFT_DTYPE_NF4)                                                                          \
+    CASE(GRAFT_DTYPE_BF16)
+
 INLINE bool lanes_know(int32_t dtype)
 {
-    return dtype == GRAFT_DTYPE_Q4_1 || dtype == GRAFT_DTYPE_Q4_0 || dtype == GRAFT_DTYPE_Q8_0 ||
-           dtype == GRAFT_DTYPE_NF4 || dtype == GRAFT_DTYPE_BF16;
+    switch (dtype) {
+#define CASE(type)                                                                                 \
+    case type: return true;
+        LANES_TYPES(CASE)
+#undef CASE
+    default: return false;
+    }
 }
 
 /* first: the words that blocks begin with. */

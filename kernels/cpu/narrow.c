@@ -172,13 +172,9 @@ static int64_t turn_panels(int32_t dtype, const void *weight, int64_t cols, int6
     int64_t j = 0;
     for (; j + NARROW_TILE <= n; j += NARROW_TILE) {
 #define CASE(type)                                                                                 \
-    case type: turn_panel(type, weight, cols, row0 + j, col0, k, panels + j * k); break
+    case type: turn_panel(type, weight, cols, row0 + j, col0, k, panels + j * k); break;
         switch (dtype) {
-            CASE(GRAFT_DTYPE_Q4_1);
-            CASE(GRAFT_DTYPE_Q4_0);
-            CASE(GRAFT_DTYPE_Q8_0);
-            CASE(GRAFT_DTYPE_NF4);
-            CASE(GRAFT_DTYPE_BF16);
+            LANES_TYPES(CASE)
         default: break;
         }
 #undef CASE

@@ -51,13 +51,9 @@ static int64_t turn_lanes(int32_t dtype, const void *weight, int64_t cols, int64
     for (; j + VEC <= n; j += VEC) {
         float *to = panels + j / GEMM_PANEL * GEMM_PANEL * k + j % GEMM_PANEL;
 #define CASE(type)                                                                                 \
-    case type: turn_columns(type, weight, cols, row0 + j, col0, k, to); break
+    case type: turn_columns(type, weight, cols, row0 + j, col0, k, to); break;
         switch (dtype) {
-            CASE(GRAFT_DTYPE_Q4_1);
-            CASE(GRAFT_DTYPE_Q4_0);
-            CASE(GRAFT_DTYPE_Q8_0);
-            CASE(GRAFT_DTYPE_NF4);
-            CASE(GRAFT_DTYPE_BF16);
+            LANES_TYPES(CASE)
         default: break;
         }
 #undef CASE
