@@ -129,6 +129,46 @@ static void test_special(void **state)
     for (int i = 4; i < NARROW_STEP; i++) assert_int_equal(to[i], 0);
 }
 
+#ifdef CPU_HAVE_X86
+void narrow_pack_a_avx512(const float *, int64_t, int64_t, int64_t, uint16_t *);
+void narrow_pack_rows_avx512(const float *, int64_t, int64_t, int64_t, uint16_t *);
+void narrow_pack_columns_avx512(const float *, int64_t, int64_t, int64_t, uint16_t *);
+
+/* AVX-512 packs the same words, whatever the bits: NaNs of every kind, infinities, subnormals. */
+static void test_wide(void **state)
+{
+    enum { ROWS = 37, COLUMNS = 71 };
+    static float from[ROWS * COLUMNS];
+    uint16_t *plain = take(2 * 96 * 80, 2), *wide = take(2 * 96 * 80, 2);
+    const size_t bytes = (size_t)2 * 96 * 80 * sizeof *plain;
+    (void)state;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
+        skip();
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        uniform();
+        uint32_t bits = (uint32_t)(seed >> 32);
+        if (i % 3 == 0) bits |= 0x7F800000u;
+        if (i % 12 == 0) bits |= 0x7FFFu;
+        if (i % 7 == 0) bits |= 0x7FFFFFFFu;
+        from[i] = float_from_bits(bits);
+    }
+    for (int way = 0; way < 3; way++) {
+        memset(plain, 0, bytes);
+        memset(wide, 0, bytes);
+        if (way == 0) narrow_pack_a(from, COLUMNS, ROWS, COLUMNS, plain);
+        if (way == 0) narrow_pack_a_avx512(from, COLUMNS, ROWS, COLUMNS, wide);
+        if (way == 1) narrow_pack_rows(from, COLUMNS, ROWS, COLUMNS, plain);
+        if (way == 1) narrow_pack_rows_avx512(from, COLUMNS, ROWS, COLUMNS, wide);
+        if (way == 2) narrow_pack_columns(from, COLUMNS, COLUMNS, ROWS, plain);
+        if (way == 2) narrow_pack_columns_avx512(from, COLUMNS, COLUMNS, ROWS, wide);
+        assert_memory_equal(plain, wide, bytes);
+    }
+    free(plain);
+    free(wide);
+}
+#endif
+
 /* The backend's cases of one op on one of its paths, at one thread and at so many. */
 static uint32_t conforms(const struct graft_backend *backend, const char *path, uint32_t threads,
                          const char *op)
@@ -201,6 +241,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_special),
+#ifdef CPU_HAVE_X86
+        cmocka_unit_test(test_wide),
+#endif
         cmocka_unit_test(test_backend),
     };
     return TEST_MAIN(tests);
