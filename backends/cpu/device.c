@@ -67,6 +67,7 @@ int32_t cpu_device_info(const struct graft_host *host, uint32_t index,
     full.gflops = ROUGH_RATE * (double)host->thread_count;
     if (path != NULL) {
         full.usable = 1;
+        full.sweeps = 1;
         if (path->narrow != NULL) full.compute = 1u << GRAFT_DTYPE_BF16;
         snprintf(full.name, sizeof full.name, "%s, %u thread%s, %s kernels%s%s", processor,
                  (unsigned)host->thread_count, host->thread_count == 1 ? "" : "s",

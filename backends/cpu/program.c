@@ -4,17 +4,11 @@
  * row counts into the shapes and hands each node's tasks to the host's threads; it allocates
  * nothing.
  */
-#include "cpu_backend.h"
 #include "legal.h"
+#include "step.h"
 
 #include <stdio.h>
 #include <string.h>
-
-struct step {
-    const struct cpu_kernel *kernel;
-    struct kernel_call call; /* shapes at capacity */
-    int32_t in_rows[GRAFT_MAX_INPUTS], out_rows[GRAFT_MAX_OUTPUTS];
-};
 
 struct graft_program {
     struct graft_device *device;
@@ -36,9 +30,16 @@ static bool writes_input(int32_t op)
     return op == GRAFT_OP_ASSIGN || op == GRAFT_OP_ACCUMULATE || op == GRAFT_OP_WRITE_ROWS;
 }
 
+/* Of what runs at once when this step's turn comes. */
+static uint32_t step_count(const struct step *s)
+{
+    return s->sweep > 0 ? s->sweep : 1;
+}
+
 /* Puts tensor `index` of the description at `to`; absent ones stay empty. */
 static bool place(struct graft_program *p, const struct graft_program_desc *desc, uint32_t index,
-                  bool written, struct kernel_tensor *to, int32_t *rows, char text[256])
+                  bool written, struct kernel_tensor *to, int32_t *rows, size_t *inner,
+                  char text[256])
 {
     if (index == GRAFT_ABSENT) return true;
     if (index >= desc->tensor_count) {
@@ -47,6 +48,12 @@ static bool place(struct graft_program *p, const struct graft_program_desc *desc
         return false;
     }
     struct graft_tensor t = desc_tensor(desc, index);
+    if (t.inner != 0) {
+        *to = (struct kernel_tensor){p, t.dtype, t.shape};
+        *rows = t.rows;
+        *inner = t.inner;
+        return tensor_legal(&t, UINT64_MAX, text);
+    }
     if (t.buffer >= desc->buffer_count) {
         snprintf(text, 256, "tensor %u lies in buffer %u: the program has %u", (unsigned)index,
                  (unsigned)t.buffer, (unsigned)desc->buffer_count);
@@ -78,14 +85,36 @@ static bool fill(struct graft_program *p, const struct graft_program_desc *desc,
     *s = (struct step){.kernel = p->device->kernels->find(node->op)};
     s->call.op = node->op;
     s->call.params = node->params;
+    s->sweep = node->sweep;
+    s->by_row = node->by_row;
     for (uint32_t i = 0; i < node->input_count; i++)
         if (!place(p, desc, node->input[i], i == 0 && writes_input(node->op), &s->call.in[i],
-                   &s->in_rows[i], text))
+                   &s->in_rows[i], &s->in_inner[i], text))
             return false;
     for (uint32_t i = 0; i < node->output_count; i++)
-        if (!place(p, desc, node->output[i], true, &s->call.out[i], &s->out_rows[i], text))
+        if (!place(p, desc, node->output[i], true, &s->call.out[i], &s->out_rows[i],
+                   &s->out_inner[i], text))
             return false;
     return node_legal(node, &s->call, text);
+}
+
+/* Sweeps are planned; no other step may have an inner tensor. */
+static bool fill_sweeps(struct graft_program *p, uint32_t *at, char text[256])
+{
+    for (*at = 0; *at < p->count; *at += step_count(&p->steps[*at])) {
+        struct step *s = &p->steps[*at];
+        size_t scratch = 0, inner = 0;
+        if (s->sweep == 0) {
+            for (int i = 0; i < GRAFT_MAX_INPUTS; i++) inner |= s->in_inner[i];
+            for (int i = 0; i < GRAFT_MAX_OUTPUTS; i++) inner |= s->out_inner[i];
+            if (inner != 0) snprintf(text, 256, "an inner tensor outside a sweep");
+            if (inner != 0) return false;
+        } else if (!sweep_plan(s, p->count - *at, &scratch, text)) {
+            return false;
+        }
+        if (aligned(scratch) > p->stride) p->stride = aligned(scratch);
+    }
+    return true;
 }
 
 static uint32_t thread_count(const struct graft_host *host)
@@ -126,6 +155,10 @@ static int32_t build(struct graft_program *p, const struct graft_program_desc *d
         if (aligned(size.shared) > p->shared) p->shared = aligned(size.shared);
         if (aligned(size.thread) > p->stride) p->stride = aligned(size.thread);
     }
+    uint32_t at;
+    if (!fill_sweeps(p, &at, text))
+        return cpu_fail(host, GRAFT_E_INVALID, "node %u of the program (op %d): %s", (unsigned)at,
+                        (int)p->steps[at].call.op, text);
     return reserve(p, grown);
 }
 
@@ -173,15 +206,23 @@ static void phase_task(void *argument, uint32_t index, uint32_t thread)
     r->phase->run(r->job, index, (uint8_t *)r->job->scratch + thread * r->job->scratch_stride);
 }
 
+void step_live(const struct step *s, const int64_t *live, struct kernel_call *call)
+{
+    *call = s->call;
+    for (int i = 0; i < GRAFT_MAX_INPUTS; i++)
+        if (s->in_rows[i] != GRAFT_ROWS_FIXED) call->in[i].shape.dim[0] = live[s->in_rows[i]];
+    for (int i = 0; i < GRAFT_MAX_OUTPUTS; i++)
+        if (s->out_rows[i] != GRAFT_ROWS_FIXED) call->out[i].shape.dim[0] = live[s->out_rows[i]];
+}
+
 static void run_step(const struct graft_host *host, const struct step *s, const int64_t *live,
                      struct cpu_job *job)
 {
-    job->call = s->call;
-    for (int i = 0; i < GRAFT_MAX_INPUTS; i++)
-        if (s->in_rows[i] != GRAFT_ROWS_FIXED) job->call.in[i].shape.dim[0] = live[s->in_rows[i]];
-    for (int i = 0; i < GRAFT_MAX_OUTPUTS; i++)
-        if (s->out_rows[i] != GRAFT_ROWS_FIXED)
-            job->call.out[i].shape.dim[0] = live[s->out_rows[i]];
+    if (s->sweep > 0) {
+        sweep_run(host, s, live, job);
+        return;
+    }
+    step_live(s, live, &job->call);
     for (int i = 0; i < CPU_PHASES && s->kernel->phase[i].run != NULL; i++) {
         struct phase_run run = {job, &s->kernel->phase[i]};
         uint32_t tasks = run.phase->tasks(job);
@@ -216,7 +257,7 @@ int32_t cpu_program_run(struct graft_program *program, const struct graft_run *r
                           .scratch_stride = program->stride,
                           .threads = thread_count(device->host)};
     job.scratch = device->region->data + program->shared;
-    for (uint32_t i = 0; i < program->count; i++)
+    for (uint32_t i = 0; i < program->count; i += step_count(&program->steps[i]))
         run_step(device->host, &program->steps[i], run->live, &job);
     return GRAFT_OK;
 }

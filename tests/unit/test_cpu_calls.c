@@ -112,7 +112,8 @@ static void rows_do_not_depend_on_their_neighbours(void **state)
         {GRAFT_DTYPE_F32, 0, TOKENS, 8, 576, 0, 1},
         {GRAFT_DTYPE_F32, 0, TOKENS, 576, 8, 0, 1},
         {GRAFT_DTYPE_F32, 0, TOKENS, 577, 300, 0, 0}};
-    static const int64_t lives[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 24, 25, 48, 49, 113};
+    static const int64_t lives[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  12,
+                                    13, 16, 17, 20, 24, 25, 48, 49, 113};
     struct program_host host;
     float *all = malloc(MAX_BYTES), *some = malloc(MAX_BYTES);
     assert_true(program_host_init(&host, 2));
@@ -307,6 +308,56 @@ static void malformed_programs_are_refused(void **state)
     program_host_fini(&host);
 }
 
+/* z = (x + y) + row, a sum that has no memory of its own. */
+static void make_sweep(struct fixture *f, const void *unused)
+{
+    (void)unused;
+    struct program *p = &f->p;
+    struct graft_shape shape = graft_shape2(8, 16);
+    uint32_t x = add_floats(f, shape, 1.0);
+    uint32_t y = add_floats(f, shape, 1.0);
+    uint32_t row = add_floats(f, graft_shape1(16), 1.0);
+    uint32_t sum = program_tensor(p, GRAFT_DTYPE_F32, shape, NULL);
+    uint32_t z = program_tensor(p, GRAFT_DTYPE_F32, shape, NULL);
+    struct graft_node *first = program_node(p, GRAFT_OP_ADD, LIST(x, y), LIST(sum));
+    first->sweep = 2;
+    first->by_row = 3;
+    program_node(p, GRAFT_OP_ADD, LIST(sum, row), LIST(z))->by_row = 1;
+    p->tensors[sum].inner = 7;
+}
+
+static void malformed_sweeps_are_refused(void **state)
+{
+    (void)state;
+    struct program_host host;
+    assert_true(program_host_init(&host, 1));
+    for (int i = 0; i < 6; i++) {
+        struct fixture f;
+        fixture_init(&f, &host, make_sweep, NULL);
+        struct graft_node *n = f.p.nodes;
+        if (i == 1) n[0].sweep = 3;                          /* one more than there are */
+        if (i == 2) n[1].by_row = 3;                         /* the row has no 8 of them */
+        if (i == 3) n[1].by_row = 0;                         /* what has no memory, whole */
+        if (i == 4) f.p.tensors[4].rows = GRAFT_ROWS_TOKENS; /* other rows are live */
+        if (i == 5) n[0].sweep = 0;                          /* inner of nothing */
+        assert_int_equal(program_build(&f.p), i == 0 ? GRAFT_OK : GRAFT_E_INVALID);
+        if (i == 0) {
+            float sum, z[128];
+            assert_int_equal(program_run(&f.p, 0, 0), GRAFT_OK);
+            assert_int_equal(program_read(&f.p, 4, z), GRAFT_OK);
+            for (int k = 0; k < 128; k++) {
+                sum = ((const float *)f.p.data[0])[k] + ((const float *)f.p.data[1])[k];
+                assert_true(z[k] == sum + ((const float *)f.p.data[2])[k % 16]);
+            }
+        } else if (strstr(host.error, "sweep") == NULL) {
+            fail_msg("case %d: \"%s\"", i, host.error);
+        }
+        fixture_fini(&f);
+        assert_int_equal(host.held, 0);
+    }
+    program_host_fini(&host);
+}
+
 static void buffers_keep_their_bounds(void **state)
 {
     (void)state;
@@ -353,6 +404,7 @@ int main(void)
         cmocka_unit_test(refused_memory_is_a_status),
         cmocka_unit_test(products_are_cut_for_the_threads),
         cmocka_unit_test(malformed_programs_are_refused),
+        cmocka_unit_test(malformed_sweeps_are_refused),
         cmocka_unit_test(buffers_keep_their_bounds),
     };
     if (plugin == NULL) {

@@ -35,7 +35,9 @@ struct graft_device_info {
     /* Bit 1 << dtype of each narrow type (F16, BF16) that products may be computed in: ops.h,
      * `compute`. F32 is always there. */
     uint32_t compute;
-    uint32_t reserved;
+    /* Not 0: it runs sweeps (graft_node) as such, and is handed some. Else each node is run alone
+     * and every tensor has memory. */
+    uint32_t sweeps;
     /* What compiles the work and runs it, if the backend does not itself, with its version: a
      * device with a new one is tested before something is trained on it. Empty: nothing. */
     char driver[128];
@@ -47,7 +49,9 @@ struct graft_tensor {
     int32_t rows; /* enum graft_rows: the run's live count replaces shape.dim[0] */
     struct graft_shape shape;
     uint32_t buffer; /* index into the program's buffers */
-    uint32_t reserved;
+    /* Not 0: only nodes of one sweep touch it, and it has no memory: buffer and offset are 0. Those
+     * of one number are one piece of memory, wherever the backend keeps it meanwhile. */
+    uint32_t inner;
     uint64_t offset; /* bytes; a multiple of 64 */
 };
 
@@ -56,7 +60,12 @@ struct graft_node {
     uint32_t input_count, output_count;
     uint32_t input[GRAFT_MAX_INPUTS]; /* indices of tensors, or GRAFT_ABSENT */
     uint32_t output[GRAFT_MAX_OUTPUTS];
-    uint32_t reserved;
+    /* A sweep: this node and those after it, `sweep` in all (0: none begins here), make the same
+     * number of rows along the first dimension. Row r of a node's outputs needs row r of the inputs
+     * whose bits are set in by_row, and of other inputs whatever of them, which none of the nodes
+     * writes. So all of them may be run for some rows before any is for others, rows in any order
+     * and at once. */
+    uint16_t sweep, by_row;
     union graft_params params;
 };
 
