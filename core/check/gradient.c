@@ -153,7 +153,7 @@ static enum graft_status compile(struct graded *g, const struct bench *b, struct
 {
     enum graft_status status = plan_create(g->graph, &g->plan, e);
     if (status != GRAFT_OK) return status;
-    uint64_t bytes = plan_memory(g->plan).transient;
+    uint64_t bytes = plan_transient(g->plan, &g->backend);
     int32_t made = b->api->buffer_create(b->device, bytes, &g->transient);
     if (made != GRAFT_OK) return bench_failed(b, "buffer_create", made, e);
     return program_create(g->plan, &g->backend, g->transient, &g->program, e);

@@ -36,7 +36,7 @@ static enum graft_status open_machine(struct trial *t, struct error *e)
         status = store_allocate(s->store, (enum store_class)kind, s->backend, e);
     if (status == GRAFT_OK)
         status = (enum graft_status)s->backend->api->buffer_create(
-            s->backend->device, s->transient_bytes + 64, &s->transient);
+            s->backend->device, session_transient(s) + 64, &s->transient);
     return status == GRAFT_OK ? update_compile(s, &t->update, e) : status;
 }
 

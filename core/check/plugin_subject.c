@@ -303,7 +303,7 @@ static enum graft_status start(struct subject *s, struct error *e)
         status = store_allocate(session->store, (enum store_class)kind, session->backend, e);
     if (status == GRAFT_OK)
         status = (enum graft_status)session->backend->api->buffer_create(
-            session->backend->device, session->transient_bytes + 64, &session->transient);
+            session->backend->device, session_transient(session) + 64, &session->transient);
     if (status == GRAFT_OK && session->adapt != NULL)
         status = adapt_init(session->adapt, session->backend, e);
     if (status == GRAFT_OK) status = loss_program_compile(session, &s->training, e);

@@ -14,7 +14,11 @@ static void plan_text(const struct train_plan *plan, struct str *out)
         if (plan->classes[i].planned != 0) /* --json has every class */
             str_printf(out, "%-16s %12s\n", plan->classes[i].name,
                        format_bytes((uint64_t)plan->classes[i].planned, size));
-    str_printf(out, "%-16s %12s\n\n", "total", format_bytes((uint64_t)plan->total, size));
+    str_printf(out, "%-16s %12s\n", "total", format_bytes((uint64_t)plan->total, size));
+    if (plan->alone > plan->total / 100)
+        str_printf(out, "A backend that runs its ops one by one (not the CPU) needs %s more.\n",
+                   format_bytes((uint64_t)plan->alone, size));
+    str_puts(out, "\n");
     str_printf(out, "%lld trained numbers", (long long)plan->parameters);
     if (plan->sites != 0)
         str_printf(out, " at %zu layer%s", plan->sites, plan->sites == 1 ? "" : "s");
@@ -29,11 +33,12 @@ static json_t *plan_json(const struct train_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         json_object_set_new(classes, plan->classes[i].name,
                             json_integer((json_int_t)plan->classes[i].planned));
-    return json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:I, s:b}", "memory", classes, "total", (json_int_t)plan->total,
-        "trainable_parameters", (json_int_t)plan->parameters, "base_parameters",
-        (json_int_t)plan->base_parameters, "steps", (json_int_t)plan->steps, "micro_batch_tokens",
-        (json_int_t)plan->micro_batch_tokens, "gradient_checkpointing", plan->recompute);
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "memory", classes, "total",
+                     (json_int_t)plan->total, "more_run_alone", (json_int_t)plan->alone,
+                     "trainable_parameters", (json_int_t)plan->parameters, "base_parameters",
+                     (json_int_t)plan->base_parameters, "steps", (json_int_t)plan->steps,
+                     "micro_batch_tokens", (json_int_t)plan->micro_batch_tokens,
+                     "gradient_checkpointing", plan->recompute);
 }
 
 static int plan_one(const struct cli_args *args)

@@ -45,16 +45,16 @@ static void name_node(const struct plan *plan, size_t node, struct str *out)
 
 /* A stored value that is read: what the run began with. */
 static enum graft_status look_at_inputs(const struct program *program, const struct plan *plan,
-                                        size_t node, const struct single *s, const int64_t *live,
-                                        struct str *out, struct error *e)
+                                        size_t first, uint32_t k, const struct single *s,
+                                        const int64_t *live, struct str *out, struct error *e)
 {
-    const struct graft_node *n = &plan->nodes[node];
+    const struct graft_node *n = &plan->nodes[first + k];
     for (uint32_t i = 0; i < n->input_count; i++) {
         if (n->input[i] == GRAFT_ABSENT) continue;
         const struct placed_value *v = &plan->values[n->input[i]];
         bool finite = true;
         if (v->place != PLACE_STORED || v->stored->kind == STORE_GRADIENT) continue;
-        const struct graft_tensor *t = &s->tensors[s->node.input[i]];
+        const struct graft_tensor *t = &s->tensors[s->nodes[k].input[i]];
         enum graft_status status = look(program, t, s->buffers[t->buffer], live, &finite, e);
         if (status != GRAFT_OK) return status;
         if (!finite) {
@@ -66,17 +66,18 @@ static enum graft_status look_at_inputs(const struct program *program, const str
 }
 
 static enum graft_status look_at_outputs(const struct program *program, const struct plan *plan,
-                                         size_t node, const struct single *s, const int64_t *live,
-                                         struct str *out, struct error *e)
+                                         size_t first, uint32_t k, const struct single *s,
+                                         const int64_t *live, struct str *out, struct error *e)
 {
-    for (uint32_t i = 0; i < s->node.output_count; i++) {
+    const struct graft_node *n = &s->nodes[k];
+    for (uint32_t i = 0; i < n->output_count; i++) {
         bool finite = true;
-        if (s->node.output[i] == GRAFT_ABSENT) continue;
-        const struct graft_tensor *t = &s->tensors[s->node.output[i]];
+        if (n->output[i] == GRAFT_ABSENT || s->buffers[n->output[i]] == NULL) continue;
+        const struct graft_tensor *t = &s->tensors[n->output[i]];
         enum graft_status status = look(program, t, s->buffers[t->buffer], live, &finite, e);
         if (status != GRAFT_OK) return status;
         if (!finite) {
-            name_node(plan, node, out);
+            name_node(plan, first + k, out);
             return GRAFT_OK;
         }
     }
@@ -91,13 +92,15 @@ enum graft_status program_blame(struct program *program, const struct plan *plan
     size_t before = out->length;
     enum graft_status status = GRAFT_OK;
     memcpy(run.live, live, sizeof run.live);
-    for (size_t i = 0; i < plan->node_count && status == GRAFT_OK && out->length == before; i++) {
+    for (size_t i = 0; i < plan->node_count && status == GRAFT_OK && out->length == before;
+         i += single_length(&plan->nodes[i], program->backend.sweeps)) {
         struct single s;
         status = single_compile(&s, program, &plan->nodes[i], e);
-        if (status == GRAFT_OK) status = look_at_inputs(program, plan, i, &s, live, out, e);
+        for (uint32_t k = 0; k < s.node_count && status == GRAFT_OK && out->length == before; k++)
+            status = look_at_inputs(program, plan, i, k, &s, live, out, e);
         if (status == GRAFT_OK && out->length == before) status = single_run(&s, program, &run, e);
-        if (status == GRAFT_OK && out->length == before)
-            status = look_at_outputs(program, plan, i, &s, live, out, e);
+        for (uint32_t k = 0; k < s.node_count && status == GRAFT_OK && out->length == before; k++)
+            status = look_at_outputs(program, plan, i, k, &s, live, out, e);
         single_destroy(&s, program);
     }
     return status;

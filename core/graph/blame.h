@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where a number stopped being finite: a run gone over again, node by node.
+ * Where a number stopped being finite: a run gone over again, node by node, sweep by sweep.
  */
 #ifndef CORE_GRAPH_BLAME_H
 #define CORE_GRAPH_BLAME_H

@@ -134,6 +134,7 @@ static enum graft_status open_index(struct device *d, uint32_t index, int32_t co
     enum graft_status chosen = choose_compute(d, compute, e);
     if (chosen != GRAFT_OK) return chosen;
     d->index = index;
+    d->backend.sweeps = d->info.sweeps != 0;
     d->backend.api = functions(d);
     d->backend.error = &d->error;
     int32_t status = functions(d)->open(&d->host, index, &d->backend.device);

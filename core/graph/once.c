@@ -11,7 +11,7 @@ enum graft_status once_run(struct once *once, struct graph *graph, const struct 
     once->backend = backend;
     enum graft_status status = plan_create(graph, &once->plan, e);
     if (status != GRAFT_OK) return status;
-    uint64_t bytes = plan_memory(once->plan).transient;
+    uint64_t bytes = plan_transient(once->plan, backend);
     if (bytes != 0 &&
         backend->api->buffer_create(backend->device, bytes, &once->transient) != GRAFT_OK)
         return error_set(e, backend->error->status, "%s", backend->error->text);

@@ -25,6 +25,8 @@ struct op_info {
     uint32_t optional; /* bit i: input i may be absent */
     uint32_t outputs;
     uint32_t in_place; /* bit i: output 0 may lie in input i's memory if shapes are equal */
+    uint32_t by_row;   /* bit i: row r of the outputs needs no other row of input i (sweep.h); 0: no
+                          such op */
     bool writes;       /* changes stored values: never pruned */
     op_infer *infer;
 };

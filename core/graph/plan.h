@@ -19,12 +19,15 @@ void plan_destroy(struct plan *plan);
 struct plan_memory {
     uint64_t transient;   /* what the program needs of the shared region */
     uint64_t activations; /* of it: values of the forward pass that the backward pass reads */
+    uint64_t alone;       /* the same for a backend that runs each node alone, without sweeps */
     uint64_t unshared;    /* if no two values shared memory: what planning saved */
     size_t nodes;
 };
 struct plan_memory plan_memory(const struct plan *plan);
+/* What the program needs of the shared region on this backend. */
+uint64_t plan_transient(const struct plan *plan, const struct backend *backend);
 
-/* A plan on a device. `transient` is the shared region, at least plan_memory().transient bytes. */
+/* A plan on a device. `transient` is the shared region, at least plan_transient() bytes. */
 struct program;
 
 GRAFT_MUST_USE enum graft_status program_create(const struct plan *plan,

@@ -15,8 +15,12 @@ struct placed_value {
     struct graft_shape shape;
     enum place_kind place;
     uint64_t offset; /* TRANSIENT and CONSTANT; STORED: from the entry */
+    uint64_t alone;  /* the same on a backend that runs each node alone */
     const struct stored *stored;
     bool used;
+    /* graft_tensor's: not 0: inside one sweep. A backend that runs sweeps keeps it where it likes.
+     */
+    uint32_t inner;
 };
 
 /* Where a node comes from. */
@@ -52,6 +56,13 @@ struct program {
 /* Products with frozen weights, attention and the head are computed in the backend's type; what is
  * trained is multiplied in f32. */
 void node_set_compute(struct graft_node *node, const struct placed_value *values, int32_t compute);
+
+/* The same, and its sweep if the program's backend runs any: the node as the backend gets it. */
+void node_for(struct graft_node *node, const struct program *program);
+/* A value as the backend gets it, but for the number of its buffer. *buffer: NULL: it is inner, or
+ * has no memory yet. */
+struct graft_tensor program_tensor(const struct program *program, uint32_t value,
+                                   struct graft_buffer **buffer);
 
 /* The backend's own error, with the status that it returned. */
 GRAFT_MUST_USE enum graft_status program_failed(const struct backend *backend, int32_t status,

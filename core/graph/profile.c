@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One-node programs for the clock; FLOPs and bytes by the shapes.
+ * Programs of one node or sweep for the clock; FLOPs and bytes by the shapes.
  */
 #include "graph/profile.h"
 
@@ -39,7 +39,8 @@ enum graft_status program_profile(struct program *program, const struct plan *pl
     struct graft_run run = {.struct_size = sizeof run};
     enum graft_status status = GRAFT_OK;
     memcpy(run.live, live, sizeof run.live);
-    for (size_t i = 0; i < plan->node_count && status == GRAFT_OK; i++) {
+    for (size_t i = 0; i < plan->node_count && status == GRAFT_OK;
+         i += single_length(&plan->nodes[i], program->backend.sweeps)) {
         status = time_node(program, &plan->nodes[i], &run, &seconds[i], e);
         if (status != GRAFT_OK) error_place(e, "node %zu, %s", i, op_info(plan->nodes[i].op)->name);
     }
@@ -109,7 +110,7 @@ static int32_t compute_of(const struct graft_node *n, struct graft_shape a)
     return compute != NULL ? *compute : GRAFT_DTYPE_F32;
 }
 
-struct node_cost profiled_cost(const struct profiled *p)
+static struct node_cost node_cost(const struct profiled *p)
 {
     const struct graft_node node = node_of(p), *n = &node;
     struct placed_value in[GRAFT_MAX_INPUTS] = {{0}}, out[GRAFT_MAX_OUTPUTS] = {{0}};
@@ -150,8 +151,83 @@ static void put_shape(const struct placed_value *v, struct str *out)
     str_printf(out, " %s", shape_text(v->shape, text));
 }
 
+uint32_t profiled_length(const struct profiled *p)
+{
+    return single_length(&p->plan->nodes[p->node], p->sweeps);
+}
+
+static bool same_place(const struct profiled *p, uint32_t a, uint32_t b)
+{
+    if (a == GRAFT_ABSENT || b == GRAFT_ABSENT) return false;
+    const struct placed_value *x = &p->plan->values[a], *y = &p->plan->values[b];
+    return x->inner == y->inner && x->place == y->place && x->stored == y->stored &&
+           x->offset == y->offset;
+}
+
+/* Whether one of the sweep's nodes begin..end writes where the value lies, or reads it. */
+static bool met(const struct profiled *p, uint32_t begin, uint32_t end, uint32_t value, bool read)
+{
+    for (uint32_t k = begin; k < end; k++) {
+        const struct graft_node *n = &p->plan->nodes[p->node + k];
+        for (uint32_t i = 0; i < n->output_count; i++)
+            if (same_place(p, n->output[i], value)) return true;
+        for (uint32_t i = 0; read && i < n->input_count; i++)
+            if (same_place(p, n->input[i], value)) return true;
+    }
+    return false;
+}
+
+/* What its nodes take from each other is not counted, and what several take counts once. */
+static struct node_cost sweep_cost(const struct profiled *p, uint32_t length)
+{
+    struct node_cost sum = {.compute = GRAFT_DTYPE_F32};
+    for (uint32_t k = 0; k < length; k++) {
+        struct profiled one = *p;
+        one.node += k;
+        const struct graft_node *n = &p->plan->nodes[one.node];
+        sum.flops += node_cost(&one).flops;
+        for (uint32_t i = 0; i < n->input_count; i++) {
+            struct placed_value v = tensor(p->plan, n->input[i], p->live);
+            if (!met(p, 0, k, n->input[i], true)) sum.bytes += bytes(&v);
+        }
+        for (uint32_t i = 0; i < n->output_count; i++) {
+            struct placed_value v = tensor(p->plan, n->output[i], p->live);
+            if (v.inner == 0 && !met(p, k + 1, length, n->output[i], false)) sum.bytes += bytes(&v);
+        }
+    }
+    return sum;
+}
+
+struct node_cost profiled_cost(const struct profiled *p)
+{
+    uint32_t length = profiled_length(p);
+    return length == 1 ? node_cost(p) : sweep_cost(p, length);
+}
+
+/* Each op once, with how often. */
+static void sweep_title(const struct graft_node *nodes, uint32_t length, struct str *out)
+{
+    str_puts(out, "sweep");
+    for (uint32_t k = 0, listed = 0; k < length; k++) {
+        uint32_t before = 0, times = 0;
+        for (uint32_t i = 0; i < length; i++) {
+            if (nodes[i].op != nodes[k].op) continue;
+            if (i < k) before++;
+            times++;
+        }
+        if (before > 0) continue;
+        str_puts(out, listed++ == 0 ? ": " : ", ");
+        if (times > 1) str_printf(out, "%u ", (unsigned)times);
+        str_puts(out, op_info(nodes[k].op)->name);
+    }
+}
+
 void profiled_title(const struct profiled *p, struct str *out)
 {
+    if (profiled_length(p) > 1) {
+        sweep_title(&p->plan->nodes[p->node], profiled_length(p), out);
+        return;
+    }
     const struct graft_node node = node_of(p), *n = &node;
     bool product = n->op == GRAFT_OP_MATMUL;
     struct placed_value a = tensor(p->plan, n->input[0], p->live);

@@ -31,27 +31,35 @@ static uint32_t buffer_number(struct tables *t, struct graft_buffer *buffer)
     return (uint32_t)t->buffer_count++;
 }
 
-static bool fill_tables(struct tables *t, const struct plan *plan, const struct program *program,
-                        struct error *e)
+struct graft_tensor program_tensor(const struct program *program, uint32_t value,
+                                   struct graft_buffer **buffer)
 {
-    for (size_t i = 0; i < plan->value_count; i++) {
-        const struct placed_value *v = &plan->values[i];
+    const struct placed_value *v = &program->values[value];
+    struct graft_tensor t = {.dtype = v->dtype, .rows = v->rows, .shape = v->shape};
+    if (v->inner != 0 && program->backend.sweeps) {
+        t.inner = v->inner;
+        *buffer = NULL;
+    } else {
+        *buffer = program_buffer(program, (graft_value){value + 1}, &t.offset);
+    }
+    return t;
+}
+
+static bool fill_tables(struct tables *t, const struct program *program, struct error *e)
+{
+    for (uint32_t i = 0; i < program->value_count; i++) {
+        const struct placed_value *v = &program->values[i];
+        struct graft_buffer *buffer;
         if (!v->used) continue;
-        struct graft_buffer *buffer = v->place == PLACE_STORED     ? v->stored->buffer
-                                      : v->place == PLACE_CONSTANT ? program->constants
-                                                                   : program->transient;
-        if (buffer == NULL) {
+        struct graft_tensor tensor = program_tensor(program, i, &buffer);
+        if (buffer == NULL && tensor.inner == 0) {
             error_set(e, GRAFT_E_FAILED, "%s has no memory on the device yet",
                       v->stored != NULL ? v->stored->name : "a value");
             return false;
         }
+        if (buffer != NULL) tensor.buffer = buffer_number(t, buffer);
         t->tensor_of[i] = (uint32_t)t->tensor_count;
-        t->tensors[t->tensor_count++] = (struct graft_tensor){
-            .dtype = v->dtype,
-            .rows = v->rows,
-            .shape = v->shape,
-            .buffer = buffer_number(t, buffer),
-            .offset = v->place == PLACE_STORED ? v->stored->offset : v->offset};
+        t->tensors[t->tensor_count++] = tensor;
     }
     return true;
 }
@@ -74,6 +82,12 @@ void node_set_compute(struct graft_node *n, const struct placed_value *values, i
     *to = compute;
 }
 
+void node_for(struct graft_node *n, const struct program *program)
+{
+    node_set_compute(n, program->values, program->backend.compute);
+    if (!program->backend.sweeps) n->sweep = n->by_row = 0;
+}
+
 static enum graft_status compile(const struct plan *plan, struct program *program, struct error *e)
 {
     struct tables t = {.tensors = mem_zalloc(plan->value_count, sizeof *t.tensors),
@@ -83,12 +97,12 @@ static enum graft_status compile(const struct plan *plan, struct program *progra
     enum graft_status status = GRAFT_OK;
     if (t.tensors == NULL || t.buffers == NULL || t.tensor_of == NULL || nodes == NULL) {
         status = error_memory(e, "a program", plan->value_count * sizeof *t.tensors);
-    } else if (!fill_tables(&t, plan, program, e)) {
+    } else if (!fill_tables(&t, program, e)) {
         status = GRAFT_E_FAILED;
     } else {
         memcpy(nodes, plan->nodes, plan->node_count * sizeof *nodes);
         for (size_t i = 0; i < plan->node_count; i++) {
-            node_set_compute(&nodes[i], plan->values, program->backend.compute);
+            node_for(&nodes[i], program);
             renumber(nodes[i].input, nodes[i].input_count, &t);
             renumber(nodes[i].output, nodes[i].output_count, &t);
         }
@@ -139,6 +153,8 @@ enum graft_status program_create(const struct plan *plan, const struct backend *
         status = error_memory(e, "a program", plan->value_count * sizeof *program->values);
     } else {
         memcpy(program->values, plan->values, plan->value_count * sizeof *program->values);
+        for (size_t i = 0; i < plan->value_count && !backend->sweeps; i++)
+            program->values[i].offset = program->values[i].alone;
         status = upload_constants(plan, program, e);
     }
     if (status == GRAFT_OK) status = compile(plan, program, e);

@@ -17,6 +17,7 @@ struct backend {
     struct graft_device *device;
     struct error *error; /* where host->error writes */
     int32_t compute;     /* dtype of products with frozen weights, ops.h; F32 unless asked for */
+    bool sweeps;         /* runs them (graft_device_info) */
 };
 
 enum store_class {

@@ -128,9 +128,16 @@ enum graft_status session_plan(struct session *s, struct graph *graph, struct pl
 {
     enum graft_status status = plan_create(graph, plan, e);
     if (status != GRAFT_OK) return status;
-    uint64_t need = plan_memory(*plan).transient;
-    if (need > s->transient_bytes) s->transient_bytes = need;
+    struct plan_memory need = plan_memory(*plan);
+    if (need.transient > s->transient_bytes) s->transient_bytes = need.transient;
+    if (need.alone > s->alone_bytes) s->alone_bytes = need.alone;
     return GRAFT_OK;
+}
+
+uint64_t session_transient(const struct session *s)
+{
+    bool sweeps = s->backend == NULL || s->backend->sweeps;
+    return sweeps ? s->transient_bytes : s->alone_bytes;
 }
 
 static enum graft_status make_buffers(struct session *s, struct error *e)
@@ -138,21 +145,21 @@ static enum graft_status make_buffers(struct session *s, struct error *e)
     enum graft_status status = GRAFT_OK;
     for (int kind = STORE_ADAPTER; kind < STORE_CLASSES && status == GRAFT_OK; kind++)
         status = store_allocate(s->store, (enum store_class)kind, s->backend, e);
-    if (status != GRAFT_OK || s->transient_bytes == 0) return status;
-    int32_t made =
-        s->backend->api->buffer_create(s->backend->device, s->transient_bytes, &s->transient);
+    uint64_t bytes = session_transient(s);
+    if (status != GRAFT_OK || bytes == 0) return status;
+    int32_t made = s->backend->api->buffer_create(s->backend->device, bytes, &s->transient);
     if (made == GRAFT_OK) return GRAFT_OK;
     char size[32];
     return error_set(e, (enum graft_status)made,
                      "%s: no room for %s of activations; choose a smaller batch_size, "
                      "micro_batch_tokens or max_length, or gradient_checkpointing: true",
-                     s->backend->error->text, format_bytes(s->transient_bytes, size));
+                     s->backend->error->text, format_bytes(bytes, size));
 }
 
 /* Where memory is promised before it is there (Linux's), nothing else would refuse. */
 static enum graft_status check_memory(const struct session *s, struct error *e)
 {
-    uint64_t need = model_bytes(s->model) + s->transient_bytes, memory = device_memory(s->device);
+    uint64_t need = model_bytes(s->model) + session_transient(s), memory = device_memory(s->device);
     char wanted[32], found[32];
     for (int kind = STORE_ADAPTER; kind < STORE_CLASSES; kind++)
         need += store_bytes(s->store, (enum store_class)kind);

@@ -34,8 +34,9 @@ struct session {
     struct device *device;
     const struct backend *backend; /* NULL before session_start */
     struct graft_buffer *transient;
-    uint64_t transient_bytes;
-    bool keep_detached; /* loss programs for the reference alone (graph_keep_detached) */
+    uint64_t transient_bytes; /* of the largest program, */
+    uint64_t alone_bytes;     /* and on a backend that runs no sweeps */
+    bool keep_detached;       /* loss programs for the reference alone (graph_keep_detached) */
 };
 
 GRAFT_MUST_USE enum graft_status session_open(const struct session_request *request,
@@ -45,6 +46,9 @@ void session_close(struct session *session); /* after its programs; NULL is fine
 /* Puts the adapters' virtual tokens at the front of a prompt (usually none). */
 GRAFT_MUST_USE enum graft_status session_begin_prompt(const struct session *session,
                                                       struct token_list *prompt, struct error *e);
+
+/* Bytes of the shared region on this device; before session_start: on one that runs sweeps. */
+uint64_t session_transient(const struct session *session);
 
 /* Finishes a graph into a plan and counts its need of the shared region. */
 GRAFT_MUST_USE enum graft_status session_plan(struct session *session, struct graph *graph,

@@ -31,6 +31,7 @@ struct subject {
     int64_t keys; /* that attention's queries see, summed */
     bool warm;    /* has run */
     int32_t compute;
+    bool sweeps;
 };
 
 static enum graft_status time_whole(const struct subject *s, double *seconds, struct error *e)
@@ -74,13 +75,14 @@ static enum graft_status sum_up(const struct subject *s, const double *seconds,
                                 const struct graft_limits *limits, struct bench_program *out,
                                 struct error *e)
 {
-    struct profiled node = {.plan = s->plan, .keys = s->keys, .compute = s->compute};
+    struct profiled node = {
+        .plan = s->plan, .keys = s->keys, .compute = s->compute, .sweeps = s->sweeps};
     size_t nodes = plan_memory(s->plan).nodes;
     struct str title = {0};
     out->ops = mem_zalloc(nodes, sizeof *out->ops);
     if (out->ops == NULL) return error_memory(e, "a report", nodes * sizeof *out->ops);
     memcpy(node.live, s->live, sizeof node.live);
-    for (node.node = 0; node.node < nodes; node.node++) {
+    for (node.node = 0; node.node < nodes; node.node += profiled_length(&node)) {
         struct node_cost cost = profiled_cost(&node);
         str_clear(&title);
         profiled_title(&node, &title);
@@ -132,8 +134,12 @@ static enum graft_status stage_step(struct trainer *t, struct subject *s, struct
     pack_micro_batch(&step, 0, &t->batch);
     status = loss_program_run(t->session, &t->train_program, &t->batch, 1.0 / (double)step.trained,
                               1, &loss, e);
-    *s = (struct subject){t->train_program.program, t->train_program.plan, t->train_program.loss,
-                          .warm = true, .compute = t->session->backend->compute};
+    *s = (struct subject){t->train_program.program,
+                          t->train_program.plan,
+                          t->train_program.loss,
+                          .warm = true,
+                          .compute = t->session->backend->compute,
+                          .sweeps = t->session->backend->sweeps};
     s->live[GRAFT_ROWS_TOKENS] = (int64_t)t->batch.token_count;
     s->live[GRAFT_ROWS_TRAINED] = (int64_t)t->batch.trained_count;
     for (size_t i = 0; i < t->batch.token_count; i++)
@@ -149,9 +155,12 @@ static enum graft_status bench_decode(struct trainer *t, size_t rows, int64_t pa
 {
     struct generator_step step = {0};
     enum graft_status status = generator_stage(t->generator, rows, DECODE_FED, &step, e);
-    struct subject s = {step.program, step.plan, step.logits,
+    struct subject s = {step.program,
+                        step.plan,
+                        step.logits,
                         .keys = (int64_t)rows * (DECODE_FED + 1),
-                        .compute = t->session->backend->compute};
+                        .compute = t->session->backend->compute,
+                        .sweeps = t->session->backend->sweeps};
     memcpy(s.live, step.live, sizeof s.live);
     out->tokens = out->rows = (int64_t)rows;
     return status == GRAFT_OK ? time_subject(&s, passes, limits, out, e) : status;
@@ -176,7 +185,7 @@ static enum graft_status bench(struct trainer *t, int64_t passes,
             if (status == GRAFT_OK) status = time_subject(&s, passes, &report->limits, &p[i], e);
         } else if (i == BENCH_UPDATE) {
             s = (struct subject){t->update.program, t->update.plan, t->update.norm,
-                                 .compute = GRAFT_DTYPE_F32};
+                                 .compute = GRAFT_DTYPE_F32, .sweeps = t->session->backend->sweeps};
             status = time_subject(&s, passes, &report->limits, &p[i], e);
         } else {
             status = bench_decode(t, i == BENCH_DECODE_ONE ? 1 : DECODE_ROWS, passes,

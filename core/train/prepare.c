@@ -163,7 +163,7 @@ static enum graft_status plan_training(struct trainer *t, struct error *e)
         plan_memory(t->train_program.plan).transient > physical_memory() / 2) {
         t->recompute = true;
         loss_program_destroy(&t->train_program);
-        t->session->transient_bytes = 0;
+        t->session->transient_bytes = t->session->alone_bytes = 0;
         log_info("gradient_checkpointing: on, since keeping all activations needs more than half "
                  "of the memory");
         status = loss_program_plan(t->session, &t->slot, true, true, &t->train_program, e);
@@ -286,7 +286,8 @@ void trainer_memory(const struct trainer *t, struct train_plan *plan)
                   store_bytes(store, (enum store_class)kind));
     uint64_t activations = m.activations < m.transient ? m.activations : m.transient;
     add_class(plan, "activations", activations);
-    add_class(plan, "workspace", t->session->transient_bytes - activations);
+    add_class(plan, "workspace", session_transient(t->session) - activations);
+    plan->alone = (int64_t)(t->session->alone_bytes - session_transient(t->session));
     if (t->train_program.program != NULL) scratch = program_scratch(t->train_program.program);
     if (scratch != 0) add_class(plan, "backend scratch", scratch);
 }

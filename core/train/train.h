@@ -75,6 +75,7 @@ struct train_plan {
     struct report_memory classes[TRAIN_CLASSES];
     size_t count;
     int64_t total;
+    int64_t alone; /* more, on a backend that runs its ops one by one (graph/sweep.h) */
     int64_t parameters, base_parameters, steps;
     size_t micro_batch_tokens;
     bool recompute;

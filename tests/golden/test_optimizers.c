@@ -111,7 +111,7 @@ static void run_open(struct run *r, const struct golden *g, const char *method,
     for (int kind = STORE_ADAPTER; kind < STORE_CLASSES; kind++)
         assert_ok(store_allocate(s->store, (enum store_class)kind, s->backend, &e), &e);
     assert_int_equal(
-        s->backend->api->buffer_create(s->backend->device, s->transient_bytes, &s->transient), 0);
+        s->backend->api->buffer_create(s->backend->device, session_transient(s), &s->transient), 0);
     assert_ok(update_compile(s, &r->update, &e), &e);
     write_numbers(r, 0);
 }

@@ -83,7 +83,7 @@ static inline void ready_make(struct ready *r, struct graph *graph, const struct
     assert_ok(graph_status(graph, &e), &e);
     graph_prune(graph);
     assert_ok(plan_create(graph, &r->plan, &e), &e);
-    uint64_t bytes = plan_memory(r->plan).transient;
+    uint64_t bytes = plan_transient(r->plan, &m->backend);
     assert_int_equal(m->backend.api->buffer_create(m->backend.device, bytes, &r->transient),
                      GRAFT_OK);
     assert_ok(program_create(r->plan, &m->backend, r->transient, &r->program, &e), &e);
