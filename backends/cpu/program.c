@@ -109,6 +109,8 @@ static bool fill_sweeps(struct graft_program *p, uint32_t *at, char text[256])
             for (int i = 0; i < GRAFT_MAX_OUTPUTS; i++) inner |= s->out_inner[i];
             if (inner != 0) snprintf(text, 256, "an inner tensor outside a sweep");
             if (inner != 0) return false;
+        } else if (s->call.op == GRAFT_OP_MATMUL) {
+            if (!sum_plan(s, p->count - *at, text)) return false;
         } else if (!sweep_plan(s, p->count - *at, &scratch, text)) {
             return false;
         }
@@ -218,7 +220,7 @@ void step_live(const struct step *s, const int64_t *live, struct kernel_call *ca
 static void run_step(const struct graft_host *host, const struct step *s, const int64_t *live,
                      struct cpu_job *job)
 {
-    if (s->sweep > 0) {
+    if (s->tile > 0) {
         sweep_run(host, s, live, job);
         return;
     }

@@ -62,6 +62,11 @@ extern const struct cpu_kernel cpu_binary, cpu_unary, cpu_sum, cpu_broadcast, cp
     cpu_dropout, cpu_assign, cpu_accumulate, cpu_write_rows, cpu_slice, cpu_place, cpu_permute,
     cpu_skew, cpu_skew_backward, cpu_dequantize_op, cpu_embedding_backward, cpu_encode, cpu_decode;
 
+/* cpu_matmul's further inputs, each absent or f32: c + a2 · b2 + d is added to a · b in that order.
+ * a2 and b2 lie as a and b do, a not transposed, and K is at most GRAFT_SUM_DEPTH; c and d are of
+ * the output's shape and not in its memory. */
+enum { CPU_MATMUL_BEFORE = 2, CPU_MATMUL_A2, CPU_MATMUL_B2, CPU_MATMUL_AFTER };
+
 /* limits.c */
 double cpu_multiply(int64_t rounds, float *result);
 float cpu_read(const float *from, int64_t count);

@@ -5,6 +5,8 @@
  * never split between tasks, so a number does not depend on where rows and columns are cut: they
  * are cut for the threads at hand.
  *
+ * What is added to the product is added to each task's block, which is still in the cache.
+ *
  * Up to FEW_ROWS rows (decoding) on a weight [N, K] go straight from its codes to the sums, or
  * through small panels that stay in the first cache. The sums are the same, so a row's bits do not
  * depend on how many rows there are.
@@ -130,12 +132,13 @@ static void weight_rows(const struct product *p, const void *b, int64_t column, 
 {
     const float *a = g->a;
     float *panels = tile + TILE;
+    int add = g->add;
     g->b = panels;
     g->b_row = 0;
     for (int64_t k = 0; k < p->k || k == 0; k += GEMM_DEPTH) {
         g->k = cpu_smaller(GEMM_DEPTH, p->k - k);
         g->a = a + k * g->a_col;
-        g->add = k > 0;
+        g->add = add || k > 0;
         cpu_panels(p->dtype, b, p->k, column, g->n, k, g->k, tile, panels);
         gemm(g);
     }
@@ -146,6 +149,7 @@ static void weight_columns(const struct product *p, const void *b, int64_t colum
 {
     const float *a = g->a, *plain = b;
     float *panels = tile + TILE;
+    int add = g->add;
     if (!p->stored && g->m < DIRECT_ROWS) {
         g->b = plain + column;
         g->b_row = p->n;
@@ -157,7 +161,7 @@ static void weight_columns(const struct product *p, const void *b, int64_t colum
     for (int64_t k = 0; k < p->k || k == 0; k += GEMM_DEPTH) {
         g->k = cpu_smaller(GEMM_DEPTH, p->k - k);
         g->a = a + k * g->a_col;
-        g->add = k > 0;
+        g->add = add || k > 0;
         if (p->stored) {
             cpu_dequantize(p->dtype, b, p->n, k, g->k, column, g->n, tile);
             gemm_pack_rows(tile, g->n, g->k, g->n, panels);
@@ -219,6 +223,38 @@ static void narrow_block(const struct product *p, const struct cpu_job *job, int
     }
 }
 
+/* A block of a value of the output's shape. */
+static void add_value(const struct kernel_tensor *value, const struct product *p,
+                      const struct cpu_range *rows, const struct gemm *g, int64_t column)
+{
+    if (value->data == NULL) return;
+    const float *from = (const float *)value->data + rows->begin * p->n + column;
+    for (int64_t i = 0; i < g->m; i++) {
+        const float *add = from + i * p->n;
+        float *c = g->c + i * g->c_row;
+        PARALLEL_LOOP
+        for (int64_t j = 0; j < g->n; j++) c[j] += add[j];
+    }
+}
+
+/* g: the block, without operands. */
+static void add_product(const struct kernel_call *call, const struct product *p, int64_t row,
+                        int64_t column, struct gemm g, float *tile)
+{
+    const struct kernel_tensor *a = &call->in[CPU_MATMUL_A2], *b = &call->in[CPU_MATMUL_B2];
+    if (a->data == NULL) return;
+    struct product second = {.n = p->n, .k = a->shape.dim[1], .turned = p->turned};
+    second.dtype = GRAFT_DTYPE_F32;
+    g.k = g.a_row = second.k;
+    g.a_col = 1;
+    g.a = (const float *)a->data + row * second.k;
+    g.add = 1;
+    if (p->turned)
+        weight_rows(&second, b->data, column, &g, tile);
+    else
+        weight_columns(&second, b->data, column, &g, tile);
+}
+
 static void run(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     const struct kernel_call *call = &job->call;
@@ -237,6 +273,7 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     g.a_col = p.a_col;
     g.c = c + (batch * p.m + rows.begin) * p.n + columns.begin;
     g.c_row = p.n;
+    const struct gemm block = g;
     if (p.narrow != NULL)
         narrow_block(&p, job, rows.begin, columns.begin, &g, scratch);
     else if (p.few)
@@ -245,6 +282,10 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
         weight_rows(&p, b, columns.begin, &g, scratch);
     else
         weight_columns(&p, b, columns.begin, &g, scratch);
+    g = block;
+    add_value(&call->in[CPU_MATMUL_BEFORE], &p, &rows, &g, columns.begin);
+    add_product(call, &p, rows.begin, columns.begin, g, scratch);
+    add_value(&call->in[CPU_MATMUL_AFTER], &p, &rows, &g, columns.begin);
 }
 
 const struct cpu_kernel cpu_matmul = {size, {{prepare_tasks, prepare}, {tasks, run}}};

@@ -326,34 +326,91 @@ static void make_sweep(struct fixture *f, const void *unused)
     p->tensors[sum].inner = 7;
 }
 
+/* z = x wᵀ + u vᵀ + y, of which the sums before the last have no memory. */
+static void make_sum(struct fixture *f, const void *unused)
+{
+    (void)unused;
+    struct program *p = &f->p;
+    struct graft_shape shape = graft_shape2(8, 16);
+    uint32_t x = add_floats(f, graft_shape2(8, 64), 1.0),
+             w = add_floats(f, graft_shape2(16, 64), 1.0);
+    uint32_t u = add_floats(f, graft_shape2(8, 4), 1.0),
+             v = add_floats(f, graft_shape2(16, 4), 1.0);
+    uint32_t y = add_floats(f, shape, 1.0), made[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        made[i] = program_tensor(p, GRAFT_DTYPE_F32, shape, NULL);
+        if (i < 3) p->tensors[made[i]].inner = 20 + i;
+    }
+    struct graft_node *first = program_node(p, GRAFT_OP_MATMUL, LIST(x, w), LIST(made[0]));
+    first->params.matmul.transpose_b = 1;
+    first->sweep = 4;
+    first->by_row = 1;
+    program_node(p, GRAFT_OP_MATMUL, LIST(u, v), LIST(made[1]))->params = first->params;
+    program_node(p, GRAFT_OP_ADD, LIST(made[0], made[1]), LIST(made[2]))->by_row = 3;
+    program_node(p, GRAFT_OP_ADD, LIST(made[2], y), LIST(made[3]))->by_row = 3;
+}
+
+static void refused_as_a_sweep(struct fixture *f, const struct program_host *host, const char *what)
+{
+    assert_int_equal(program_build(&f->p), GRAFT_E_INVALID);
+    if (strstr(host->error, "sweep") == NULL) fail_msg("%s: \"%s\"", what, host->error);
+    fixture_fini(f);
+    assert_int_equal(host->held, 0);
+}
+
 static void malformed_sweeps_are_refused(void **state)
 {
     (void)state;
     struct program_host host;
+    struct fixture f;
+    float z[128];
     assert_true(program_host_init(&host, 1));
-    for (int i = 0; i < 6; i++) {
-        struct fixture f;
+    fixture_init(&f, &host, make_sweep, NULL);
+    assert_int_equal(program_build(&f.p), GRAFT_OK);
+    assert_int_equal(program_run(&f.p, 0, 0), GRAFT_OK);
+    assert_int_equal(program_read(&f.p, 4, z), GRAFT_OK);
+    for (int k = 0; k < 128; k++) {
+        float sum = ((const float *)f.p.data[0])[k] + ((const float *)f.p.data[1])[k];
+        assert_true(z[k] == sum + ((const float *)f.p.data[2])[k % 16]);
+    }
+    fixture_fini(&f);
+    for (int i = 0; i < 5; i++) {
+        static const char *const what[] = {"one node more than there are", "a row that has no 8",
+                                           "what has no memory, whole", "other rows are live",
+                                           "inner of nothing"};
         fixture_init(&f, &host, make_sweep, NULL);
         struct graft_node *n = f.p.nodes;
-        if (i == 1) n[0].sweep = 3;                          /* one more than there are */
-        if (i == 2) n[1].by_row = 3;                         /* the row has no 8 of them */
-        if (i == 3) n[1].by_row = 0;                         /* what has no memory, whole */
-        if (i == 4) f.p.tensors[4].rows = GRAFT_ROWS_TOKENS; /* other rows are live */
-        if (i == 5) n[0].sweep = 0;                          /* inner of nothing */
-        assert_int_equal(program_build(&f.p), i == 0 ? GRAFT_OK : GRAFT_E_INVALID);
-        if (i == 0) {
-            float sum, z[128];
-            assert_int_equal(program_run(&f.p, 0, 0), GRAFT_OK);
-            assert_int_equal(program_read(&f.p, 4, z), GRAFT_OK);
-            for (int k = 0; k < 128; k++) {
-                sum = ((const float *)f.p.data[0])[k] + ((const float *)f.p.data[1])[k];
-                assert_true(z[k] == sum + ((const float *)f.p.data[2])[k % 16]);
-            }
-        } else if (strstr(host.error, "sweep") == NULL) {
-            fail_msg("case %d: \"%s\"", i, host.error);
-        }
-        fixture_fini(&f);
-        assert_int_equal(host.held, 0);
+        if (i == 0) n[0].sweep = 3;
+        if (i == 1) n[1].by_row = 3;
+        if (i == 2) n[1].by_row = 0;
+        if (i == 3) f.p.tensors[4].rows = GRAFT_ROWS_TOKENS;
+        if (i == 4) n[0].sweep = 0;
+        refused_as_a_sweep(&f, &host, what[i]);
+    }
+    program_host_fini(&host);
+}
+
+static void malformed_sums_are_refused(void **state)
+{
+    (void)state;
+    struct program_host host;
+    struct fixture f;
+    assert_true(program_host_init(&host, 1));
+    fixture_init(&f, &host, make_sum, NULL);
+    assert_int_equal(program_build(&f.p), GRAFT_OK);
+    fixture_fini(&f);
+    for (int i = 0; i < 5; i++) {
+        static const char *const what[] = {"one node more than there are",
+                                           "a product that nobody adds", "added twice",
+                                           "added to something else", "a sum without memory"};
+        fixture_init(&f, &host, make_sum, NULL);
+        struct graft_node *n = f.p.nodes;
+        if (i == 0) n[0].sweep = 5;
+        if (i == 1) n[2].input[1] = 4;
+        if (i == 2) n[3].input[1] = 6;
+        if (i == 3) n[2].input[0] = 4;
+        if (i == 4) f.p.tensors[8].inner = 9;
+        refused_as_a_sweep(&f, &host, what[i]);
     }
     program_host_fini(&host);
 }
@@ -405,6 +462,7 @@ int main(void)
         cmocka_unit_test(products_are_cut_for_the_threads),
         cmocka_unit_test(malformed_programs_are_refused),
         cmocka_unit_test(malformed_sweeps_are_refused),
+        cmocka_unit_test(malformed_sums_are_refused),
         cmocka_unit_test(buffers_keep_their_bounds),
     };
     if (plugin == NULL) {

@@ -23,6 +23,7 @@ struct graft_buffer;
 struct graft_program;
 
 enum { GRAFT_MAX_INPUTS = 10, GRAFT_MAX_OUTPUTS = 6 };
+enum { GRAFT_SUM_DEPTH = 256 };
 #define GRAFT_ABSENT 0xFFFFFFFFu /* an optional input or an output that nobody reads */
 
 struct graft_device_info {
@@ -64,7 +65,13 @@ struct graft_node {
      * number of rows along the first dimension. Row r of a node's outputs needs row r of the inputs
      * whose bits are set in by_row, and of other inputs whatever of them, which none of the nodes
      * writes. So all of them may be run for some rows before any is for others, rows in any order
-     * and at once. */
+     * and at once.
+     *
+     * A sweep begins with a MATMUL or has none. One that does is a sum: each of its ADDs takes what
+     * is there so far (first the MATMUL's output), and adds to it a value from outside, once at
+     * most, or, once at most, the output of a second MATMUL in the sweep, of rank 2 as the first,
+     * that transposes as it does, with an f32 b and a K of at most GRAFT_SUM_DEPTH. Sums are made
+     * in that order. */
     uint16_t sweep, by_row;
     union graft_params params;
 };
