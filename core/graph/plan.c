@@ -9,6 +9,7 @@
  */
 #include "graph/op.h"
 #include "graph/plan_internal.h"
+#include "graph/sums.h"
 #include "graph/sweep.h"
 
 #include "base/memory.h"
@@ -92,13 +93,41 @@ static void join_views(struct planner *p)
     }
 }
 
+/* Puts the nodes of sums back in place of what stands for them. */
+static bool expand(struct planner *p, const struct sums *sums, uint32_t count)
+{
+    const struct graph_node **order = mem_alloc(p->node_count * sizeof *order);
+    struct sweep_mark *marks = mem_zalloc(p->node_count, sizeof *marks);
+    bool fits = order != NULL && marks != NULL;
+    for (uint32_t i = 0, at = 0; fits && i < count; i++) {
+        const struct sum *s = sums_find(sums, p->order[i]);
+        order[at] = p->order[i];
+        marks[at] = p->marks[i];
+        if (s != NULL) {
+            memcpy(order + at, s->nodes, s->count * sizeof *order);
+            marks[at].length = (uint16_t)s->count;
+            for (uint32_t k = 0; k < s->count; k++)
+                marks[at + k].by_row = s->nodes[k]->op == GRAFT_OP_MATMUL ? 1 : 3;
+        }
+        at += s != NULL ? s->count : 1;
+    }
+    if (fits) memcpy(p->order, order, p->node_count * sizeof *order);
+    if (fits) memcpy(p->marks, marks, p->node_count * sizeof *marks);
+    mem_free(order);
+    mem_free(marks);
+    return fits;
+}
+
 /* Nodes of a sweep come to stand at one position. */
 static bool form_sweeps(struct planner *p)
 {
-    uint32_t *home = mem_alloc(p->value_count * sizeof *home);
+    uint32_t *home = mem_alloc(p->value_count * sizeof *home), count = (uint32_t)p->node_count;
+    struct sums sums = {0};
     if (home == NULL) return false;
     for (uint32_t i = 0; i < p->value_count; i++) home[i] = root(p, (graft_value){i + 1});
-    bool formed = sweeps_form(p->graph, home, p->order, (uint32_t)p->node_count, p->marks);
+    bool formed = sums_form(p->graph, home, p->order, &count, &sums) &&
+                  sweeps_form(p->graph, home, p->order, count, p->marks) && expand(p, &sums, count);
+    sums_free(&sums);
     mem_free(home);
     for (uint32_t i = 0, end = 0, begin = 0; i < p->node_count; i++) {
         if (p->marks[i].length != 0) {
@@ -113,6 +142,12 @@ static bool form_sweeps(struct planner *p)
 static bool in_sweep(const struct planner *p, size_t node)
 {
     return p->marks[p->position[node]].length != 0;
+}
+
+/* Its product is written before what is added to it is read. */
+static bool in_sum(const struct planner *p, size_t node)
+{
+    return in_sweep(p, node) && p->order[p->position[node]]->op == GRAFT_OP_MATMUL;
 }
 
 static void touch(struct planner *p, graft_value v, size_t node)
@@ -185,10 +220,12 @@ static void join_in_place(struct planner *p)
     for (size_t i = 0; i < p->node_count; i++) {
         const struct graph_node *n = p->order[i];
         bool joined = is_view(p, n->op);
-        for (uint32_t k = 0; !joined && k < n->input_count; k++)
+        for (uint32_t k = 0; !joined && !in_sum(p, i) && k < n->input_count; k++)
             joined = n->input[k].id != 0 &&
                      p->pieces[root(p, n->input[k])].first != p->position[i] && join(p, i, k);
-        for (uint32_t k = 0; !joined && k < n->input_count; k++) joined = join(p, i, k);
+        for (uint32_t k = 0; !joined && k < n->input_count; k++)
+            joined = n->input[k].id != 0 &&
+                     p->pieces[root(p, n->input[k])].first == p->position[i] && join(p, i, k);
     }
 }
 

@@ -180,7 +180,7 @@ static bool met(const struct profiled *p, uint32_t begin, uint32_t end, uint32_t
 /* What its nodes take from each other is not counted, and what several take counts once. */
 static struct node_cost sweep_cost(const struct profiled *p, uint32_t length)
 {
-    struct node_cost sum = {.compute = GRAFT_DTYPE_F32};
+    struct node_cost sum = {.compute = node_cost(p).compute};
     for (uint32_t k = 0; k < length; k++) {
         struct profiled one = *p;
         one.node += k;
@@ -222,12 +222,8 @@ static void sweep_title(const struct graft_node *nodes, uint32_t length, struct 
     }
 }
 
-void profiled_title(const struct profiled *p, struct str *out)
+static void node_title(const struct profiled *p, struct str *out)
 {
-    if (profiled_length(p) > 1) {
-        sweep_title(&p->plan->nodes[p->node], profiled_length(p), out);
-        return;
-    }
     const struct graft_node node = node_of(p), *n = &node;
     bool product = n->op == GRAFT_OP_MATMUL;
     struct placed_value a = tensor(p->plan, n->input[0], p->live);
@@ -244,4 +240,34 @@ void profiled_title(const struct profiled *p, struct str *out)
     }
     if (compute == GRAFT_DTYPE_BF16 || compute == GRAFT_DTYPE_F16)
         str_printf(out, " in %s", quant_name(compute));
+}
+
+/* A product and what is added to it. */
+static void sum_title(const struct profiled *p, uint32_t length, struct str *out)
+{
+    uint32_t products = 0, sums = 0;
+    node_title(p, out);
+    for (uint32_t k = 1; k < length; k++) {
+        const struct graft_node *n = &p->plan->nodes[p->node + k];
+        if (n->op == GRAFT_OP_MATMUL) {
+            struct placed_value a = tensor(p->plan, n->input[0], p->live);
+            str_printf(out, " + [.., %lld]", (long long)a.shape.dim[1]);
+            products++;
+        } else {
+            sums++;
+        }
+    }
+    if (sums > products) str_puts(out, " + value");
+}
+
+void profiled_title(const struct profiled *p, struct str *out)
+{
+    uint32_t length = profiled_length(p);
+    const struct graft_node *nodes = &p->plan->nodes[p->node];
+    if (length == 1)
+        node_title(p, out);
+    else if (nodes->op == GRAFT_OP_MATMUL)
+        sum_title(p, length, out);
+    else
+        sweep_title(nodes, length, out);
 }

@@ -36,7 +36,8 @@ struct node_cost {
 uint32_t profiled_length(const struct profiled *n);
 struct node_cost profiled_cost(const struct profiled *n);
 
-/* "matmul Q4_1 [600, 576] x [1536, 576]^T", "sweep: 2 add, rms_norm" */
+/* "matmul Q4_1 [600, 576] x [1536, 576]^T", "sweep: 2 add, rms_norm";
+ * of a sum "matmul Q4_1 [600, 576] x [1536, 576]^T + [.., 8] + value" */
 void profiled_title(const struct profiled *n, struct str *out);
 
 #endif
