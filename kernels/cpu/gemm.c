@@ -12,6 +12,7 @@
 
 enum {
     BLOCK_ROWS = 96,
+    AHEAD = 32, /* rows of b */
     /* From a gathered tile to the next: a line more than it has, lest all begin in one set. */
     TILE_STEP = GEMM_DEPTH * GEMM_ROWS + 16
 };
@@ -91,6 +92,8 @@ INLINE void compute(const struct tile *t, int rows, int vecs, bool by_rows)
     OPAQUE(step3);
     for (int64_t p = 0; p < t->k; p++) {
         for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC);
+        if (!by_rows) /* b may lie where it was made: the hardware does not see so wide a step */
+            for (int v = 0; v < vecs; v++) __builtin_prefetch(b + AHEAD * t->b_row + v * VEC);
         ROWS(MULTIPLY)
         ROWS(ADVANCE)
         b += t->b_row;

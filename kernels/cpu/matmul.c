@@ -36,8 +36,9 @@ enum {
 struct product {
     int64_t batch, m, n, k;
     int64_t a_row, a_col;
-    bool turned; /* b is stored [N, K] */
-    bool stored; /* b is not f32 */
+    bool turned;  /* b is stored [N, K] */
+    bool stored;  /* b is not f32 */
+    bool swapped; /* a and b, and the result is turned: m is out's width */
     int32_t dtype;
     int64_t rows, columns; /* of a task */
     bool few;
@@ -67,6 +68,15 @@ static bool wants_narrow(const struct kernel_call *call)
            !call->params.matmul.transpose_a;
 }
 
+/* The gradient of an adapter's up projection: its few columns would fill a part of a register. */
+static void swap(struct product *p)
+{
+    int64_t columns = p->n;
+    p->n = p->m;
+    p->m = p->a_col = columns;
+    p->swapped = true;
+}
+
 static struct product product_of(const struct cpu_job *job)
 {
     const struct kernel_call *call = &job->call;
@@ -83,6 +93,7 @@ static struct product product_of(const struct cpu_job *job)
     p.dtype = call->in[1].dtype;
     p.stored = p.dtype != GRAFT_DTYPE_F32;
     if (wants_narrow(call) && p.m > NARROW_TILE) p.narrow = job->narrow;
+    if (ta && !tb && !p.stored && !first && p.n <= GEMM_ROWS && p.m > p.n) swap(&p);
     p.few = tb && !ta && p.m <= FEW_ROWS && p.narrow == NULL;
     p.columns = tb ? ACROSS : ALONG;
     if (p.a_col > GEMM_NEAR && !tb && !p.stored) {
@@ -255,6 +266,13 @@ static void add_product(const struct kernel_call *call, const struct product *p,
         weight_columns(&second, b->data, column, &g, tile);
 }
 
+/* out [N, M] from a block of the other way round. */
+static void turn_result(const struct product *p, const struct gemm *g, int64_t column, float *out)
+{
+    for (int64_t j = 0; j < g->n; j++)
+        for (int64_t i = 0; i < g->m; i++) out[(column + j) * p->m + i] = g->c[i * g->c_row + j];
+}
+
 static void run(const struct cpu_job *job, uint32_t index, void *scratch)
 {
     const struct kernel_call *call = &job->call;
@@ -263,8 +281,8 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     int64_t batch = index / (across * down), at = index % (across * down);
     struct cpu_range rows = cpu_piece(p.m, p.rows, at / across);
     struct cpu_range columns = cpu_piece(p.n, p.columns, at % across);
-    const float *a = call->in[0].data;
-    const void *b = call->in[1].data;
+    const float *a = call->in[p.swapped ? 1 : 0].data;
+    const void *b = call->in[p.swapped ? 0 : 1].data;
     float *c = call->out[0].data;
     if (batch > 0) b = (const float *)b + batch * p.k * p.n;
     struct gemm g = {.m = rows.end - rows.begin, .n = columns.end - columns.begin, .k = p.k};
@@ -273,6 +291,10 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     g.a_col = p.a_col;
     g.c = c + (batch * p.m + rows.begin) * p.n + columns.begin;
     g.c_row = p.n;
+    if (p.swapped) {
+        g.c = scratch;
+        g.c_row = g.n;
+    }
     const struct gemm block = g;
     if (p.narrow != NULL)
         narrow_block(&p, job, rows.begin, columns.begin, &g, scratch);
@@ -283,6 +305,7 @@ static void run(const struct cpu_job *job, uint32_t index, void *scratch)
     else
         weight_columns(&p, b, columns.begin, &g, scratch);
     g = block;
+    if (p.swapped) turn_result(&p, &g, columns.begin, c);
     add_value(&call->in[CPU_MATMUL_BEFORE], &p, &rows, &g, columns.begin);
     add_product(call, &p, rows.begin, columns.begin, g, scratch);
     add_value(&call->in[CPU_MATMUL_AFTER], &p, &rows, &g, columns.begin);
