@@ -2,7 +2,8 @@
  *
  * Times the CPU backend's ops at the shapes of a LoRA step of SmolLM2-135M, with 1 and 2 threads:
  * milliseconds, GFLOP/s, and how often a step of 30 layers needs them; beside them OpenBLAS's sgemm
- * of the same size on as many threads, where it is installed. Not a test.
+ * of the same size on as many threads, where it is installed. Not a test. GRAFT_KERNELS names other
+ * kernels than the best (avx2, baseline), OPENBLAS_CORETYPE sgemm's (HASWELL, NEHALEM).
  *   bench_ops [tokens [part of an op's name]]
  */
 #include "bench/inputs.h"

@@ -90,6 +90,7 @@ static inline bool program_host_init(struct program_host *h, uint32_t threads)
     h->table.error = program_error;
     h->table.thread_count = thread_pool_size(h->pool);
     h->table.parallel = program_parallel;
+    h->table.kernels = getenv("GRAFT_KERNELS"); /* as for graft; NULL: the best */
     return true;
 }
 
