@@ -309,7 +309,8 @@ static void count_memory(const struct planner *p, struct plan_memory *memory)
     for (uint32_t i = 0; i < p->value_count; i++) {
         const struct piece *piece = &p->pieces[i];
         if (piece->parent != i || !piece->placed_here || piece->first == UINT32_MAX) continue;
-        if (piece->forward && piece->read_backward) memory->activations += piece->bytes;
+        if (piece->forward && piece->read_backward && !piece->inner)
+            memory->activations += piece->bytes;
         memory->unshared += piece->bytes;
     }
 }
