@@ -38,10 +38,15 @@ static bool same_rows(const struct graph_value *a, const struct graph_value *b)
            memcmp(a->shape.dim, b->shape.dim, sizeof a->shape.dim) == 0;
 }
 
+static const struct stored *stored_of(const struct finder *f, graft_value v)
+{
+    return value_of(f, (graft_value){f->home[v.id - 1] + 1})->stored;
+}
+
 /* It can be read later: nobody writes there but at the end of the program. */
 static bool can_wait(const struct finder *f, graft_value v)
 {
-    const struct stored *s = value_of(f, (graft_value){f->home[v.id - 1] + 1})->stored;
+    const struct stored *s = stored_of(f, v);
     return s == NULL || (s->kind != STORE_CACHE && s->kind != STORE_GRADIENT);
 }
 
@@ -58,11 +63,14 @@ static int64_t depth(const struct finder *f, uint32_t at)
     return value_of(f, f->order[at]->input[0])->shape.dim[1];
 }
 
-/* May be the second product of one whose operands lie as those of `main` do. */
+/* May be the second product of one whose operands lie as those of `main` do. A frozen weight may
+ * have to be multiplied in a type of its own (node_set_compute). */
 static bool is_thin(const struct finder *f, uint32_t at, uint32_t main)
 {
-    return is_product(f, at) && depth(f, at) <= GRAFT_SUM_DEPTH &&
-           value_of(f, f->order[at]->input[1])->dtype == GRAFT_DTYPE_F32 &&
+    if (!is_product(f, at) || depth(f, at) > GRAFT_SUM_DEPTH) return false;
+    const struct stored *b = stored_of(f, f->order[at]->input[1]);
+    return value_of(f, f->order[at]->input[1])->dtype == GRAFT_DTYPE_F32 &&
+           (b == NULL || b->kind != STORE_BASE) &&
            f->order[at]->params.matmul.transpose_b == f->order[main]->params.matmul.transpose_b;
 }
 

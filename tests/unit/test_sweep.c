@@ -589,6 +589,17 @@ static void test_sums_formed(void **state)
                graft_add(t.b, graft_linear(t.b, t.x, t.w), graft_matmul(t.b, in, down, 0, 0)));
     expect(t.graph, "matmul [matmul add]");
     store_destroy(t.store);
+
+    /* a frozen layer is not the small one, whatever its size */
+    t = begin();
+    graft_value frozen[2];
+    for (int i = 0; i < 2; i++)
+        frozen[i] = graph_stored(t.graph, store_add(t.store, STORE_BASE, i == 0 ? "up" : "gate",
+                                                    GRAFT_DTYPE_F32, graft_shape2(4, 4), 0));
+    graph_keep(t.graph, graft_add(t.b, graft_linear(t.b, t.x, frozen[0]),
+                                  graft_linear(t.b, t.state, frozen[1])));
+    expect(t.graph, "matmul [matmul add]");
+    store_destroy(t.store);
 }
 
 /* One layer of random numbers with what is added to it, as a sum and one by one. */
